@@ -1,0 +1,12 @@
+//! What both daemons do the same way: listening sockets, the shared signing key file, units in
+//! configuration files, logs, the admin listener, and the signals of a service manager.
+//!
+//! Everything here does I/O and knows nothing of users, repositories or decisions; those are in the
+//! `policy` crate, which does no I/O.
+
+pub mod admin;
+pub mod listen;
+pub mod shutdown;
+// pub mod signing_key;
+pub mod telemetry;
+pub mod units;

@@ -1,0 +1,280 @@
+//! The file with the 32 random bytes that authd signs decisions with and backend-runner verifies them by.
+//!
+//! Whichever daemon starts first creates it, readable by its owner alone. When the file is replaced, the
+//! new key is used from the next request on; a replacement that cannot be used is reported and the last
+//! good key stays. The bytes are never logged or shown.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use policy::decision::SigningKey;
+
+/// A signing key file that is read again when it is replaced.
+#[derive(Debug)]
+pub struct KeyFile {
+    path: PathBuf,
+    key: ArcSwap<SigningKey>,
+    seen: Mutex<Seen>,
+}
+
+/// Why a signing key cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyError {
+    /// The file cannot be read.
+    #[error("cannot read the signing key {}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// The file cannot be made.
+    #[error("cannot create the signing key {}", path.display())]
+    Create {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// Others may read the file.
+    #[error("the signing key {} can be read by others (mode {mode:04o}): chmod 600 it", path.display())]
+    Exposed {
+        /// The file.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// The file does not hold a key.
+    #[error("the signing key {} does not hold exactly {KEY_LENGTH} bytes: delete it and a new one is made", path.display())]
+    Length {
+        /// The file.
+        path: PathBuf,
+    },
+}
+
+/// Reads the signing key, or makes a new one when there is no such file.
+pub fn load_or_create(path: &Path) -> Result<SigningKey, KeyError> {
+    open_or_create(path).and_then(|file| read(path, file)).map(|(key, _)| key)
+}
+
+// === impl KeyFile ===
+
+impl KeyFile {
+    /// Reads the signing key, or makes a new one when there is no such file.
+    pub fn open(path: &Path) -> Result<Self, KeyError> {
+        let (key, identity) = open_or_create(path).and_then(|file| read(path, file))?;
+        let seen = Seen { identity, checked: Instant::now() };
+        Ok(Self { path: path.to_owned(), key: ArcSwap::from_pointee(key), seen: Mutex::new(seen) })
+    }
+
+    /// The file this key is read from.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The key to use now. Looks at the file at most once a second.
+    pub fn current(&self) -> Arc<SigningKey> {
+        self.refresh(CHECK_INTERVAL);
+        self.key.load_full()
+    }
+
+    /// The key to use now, looking at the file at once: a decision failed to verify, so it may be new.
+    pub fn recheck(&self) -> Arc<SigningKey> {
+        self.refresh(Duration::ZERO);
+        self.key.load_full()
+    }
+
+    /// A poisoned lock holds only when the file was looked at last, which is never half written.
+    fn refresh(&self, interval: Duration) {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if seen.checked.elapsed() < interval {
+            return;
+        }
+        seen.checked = Instant::now();
+        let replaced = fs::metadata(&self.path).is_ok_and(|metadata| FileIdentity::of(&metadata) != seen.identity);
+        if !replaced {
+            return;
+        }
+        match File::open(&self.path).map_err(|source| self.unreadable(source)).and_then(|file| read(&self.path, file)) {
+            Ok((key, identity)) => {
+                seen.identity = identity;
+                self.key.store(Arc::new(key));
+                tracing::info!("signing key replaced");
+            }
+            Err(error) => tracing::error!(error = error.to_string(), "the new signing key cannot be used"),
+        }
+    }
+
+    fn unreadable(&self, source: io::Error) -> KeyError {
+        KeyError::Read { path: self.path.clone(), source }
+    }
+}
+
+/// What was on the disk when the file was last looked at.
+#[derive(Debug)]
+struct Seen {
+    identity: FileIdentity,
+    checked: Instant,
+}
+
+/// Tells one file from the next of the same name.
+#[derive(Debug, PartialEq, Eq)]
+struct FileIdentity {
+    device: u64,
+    inode: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+impl FileIdentity {
+    fn of(metadata: &fs::Metadata) -> Self {
+        Self {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+        }
+    }
+}
+
+fn open_or_create(path: &Path) -> Result<File, KeyError> {
+    let read_error = |source| KeyError::Read { path: path.to_owned(), source };
+    match File::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            create(path).map_err(|source| KeyError::Create { path: path.to_owned(), source })?;
+            File::open(path).map_err(read_error)
+        }
+        opened => opened.map_err(read_error),
+    }
+}
+
+/// Mode, length and content are taken from the one open file, so that it cannot change in between.
+fn read(path: &Path, mut file: File) -> Result<(SigningKey, FileIdentity), KeyError> {
+    let read_error = |source| KeyError::Read { path: path.to_owned(), source };
+    let metadata = file.metadata().map_err(read_error)?;
+    if metadata.mode() & OTHERS != 0 {
+        return Err(KeyError::Exposed { path: path.to_owned(), mode: metadata.mode() & 0o7777 });
+    }
+    let mut bytes = Vec::with_capacity(KEY_LENGTH + 1);
+    Read::by_ref(&mut file).take(KEY_LENGTH as u64 + 1).read_to_end(&mut bytes).map_err(read_error)?;
+    let bytes = bytes.try_into().map_err(|_| KeyError::Length { path: path.to_owned() })?;
+    Ok((SigningKey::from_bytes(bytes), FileIdentity::of(&metadata)))
+}
+
+/// Writes a whole key under a name of its own, then links it to the real one: nobody ever reads half a
+/// key, and of two daemons that start at once the slower finds the name taken and uses the other's key.
+fn create(path: &Path) -> io::Result<()> {
+    let mut key = [0; KEY_LENGTH];
+    getrandom::fill(&mut key).map_err(io::Error::other)?;
+    let suffix = getrandom::u32().map_err(io::Error::other)?;
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".new-{}-{suffix:08x}", std::process::id()));
+    let temporary = path.with_file_name(name);
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
+    let linked = file.write_all(&key).and_then(|()| file.sync_all()).and_then(|()| fs::hard_link(&temporary, path));
+    fs::remove_file(&temporary)?;
+    match linked {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        linked => linked,
+    }
+}
+
+const KEY_LENGTH: usize = 32;
+
+/// Permission bits of everybody but the owner.
+const OTHERS: u32 = 0o077;
+
+/// A stat is cheap, but not so cheap that every request should make one.
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    fn key_path() -> (tempfile::TempDir, PathBuf) {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("signing.key");
+        (directory, path)
+    }
+
+    fn replace(path: &Path, key: &[u8]) {
+        let new = path.with_extension("next");
+        fs::write(&new, key).unwrap();
+        fs::set_permissions(&new, fs::Permissions::from_mode(0o600)).unwrap();
+        fs::rename(new, path).unwrap();
+    }
+
+    #[test]
+    fn a_missing_key_is_made_for_its_owner_alone() {
+        let (directory, path) = key_path();
+        load_or_create(&path).unwrap();
+        let metadata = fs::metadata(&path).unwrap();
+        assert_eq!((metadata.mode() & 0o777, metadata.len()), (0o600, 32));
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1, "nothing else is left behind");
+    }
+
+    #[test]
+    fn daemons_that_start_at_once_agree_on_one_key() {
+        let (_directory, path) = key_path();
+        let files = std::thread::scope(|scope| {
+            let daemons: Vec<_> = (0..16)
+                .map(|_| scope.spawn(|| load_or_create(&path).map(|_| fs::read(&path).unwrap()).unwrap()))
+                .collect();
+            daemons.into_iter().map(|daemon| daemon.join().unwrap()).collect::<Vec<_>>()
+        });
+        assert!(files.iter().all(|file| *file == files[0]));
+    }
+
+    #[test]
+    fn a_key_that_others_can_read_is_refused() {
+        let (_directory, path) = key_path();
+        for mode in [0o640, 0o604, 0o620, 0o644] {
+            fs::write(&path, [7; 32]).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            assert!(matches!(load_or_create(&path), Err(KeyError::Exposed { .. })), "{mode:o}");
+        }
+    }
+
+    #[test]
+    fn a_key_of_the_wrong_length_is_refused_and_left_alone() {
+        let (_directory, path) = key_path();
+        for length in [0, 31, 33, 64] {
+            replace(&path, &vec![7; length]);
+            assert!(matches!(load_or_create(&path), Err(KeyError::Length { .. })), "{length}");
+            assert_eq!(fs::metadata(&path).unwrap().len(), length as u64);
+        }
+    }
+
+    #[test]
+    fn a_replaced_key_is_used_and_a_bad_replacement_is_not() {
+        let (_directory, path) = key_path();
+        let file = KeyFile::open(&path).unwrap();
+        let first = file.recheck();
+        assert!(Arc::ptr_eq(&first, &file.recheck()), "an unchanged file is not read again");
+
+        replace(&path, &[9; 32]);
+        let second = file.recheck();
+        assert!(!Arc::ptr_eq(&first, &second));
+
+        replace(&path, b"short");
+        assert!(Arc::ptr_eq(&second, &file.recheck()));
+
+        fs::remove_file(&path).unwrap();
+        assert!(Arc::ptr_eq(&second, &file.recheck()));
+    }
+
+    #[test]
+    fn a_missing_directory_is_an_error_that_names_the_file() {
+        let error = load_or_create(Path::new("/nonexistent/signing.key")).unwrap_err();
+        assert_eq!(error.to_string(), "cannot create the signing key /nonexistent/signing.key");
+    }
+}

@@ -1,0 +1,68 @@
+//! Logs on standard error, as JSON lines for machines or as text for a terminal.
+//!
+//! `GITWARD_LOG` filters them (`info`, `authd=debug`, ...). Text a client sent must be logged as a field of
+//! type `str`, which both formats quote and escape; never inside the message, which stays constant.
+
+use std::io::{self, IsTerminal};
+use std::str::FromStr;
+
+use tracing_subscriber::EnvFilter;
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// One JSON object a line.
+    Json,
+    /// For people.
+    Text,
+}
+
+/// A log format that does not exist.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("unknown log format {0:?}: expected json or text")]
+pub struct UnknownFormat(String);
+
+/// Why logs could not be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum InitError {
+    /// `GITWARD_LOG` is no filter.
+    #[error("{FILTER_VARIABLE} is not a log filter")]
+    Filter(#[source] tracing_subscriber::filter::ParseError),
+    /// Logs were set up before.
+    #[error("logs are already set up")]
+    Twice(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// Sets up the logs of the process. Without a format, a terminal gets text and everything else JSON.
+pub fn init(format: Option<LogFormat>) -> Result<(), InitError> {
+    let filter = match std::env::var(FILTER_VARIABLE) {
+        Ok(filter) => EnvFilter::try_new(filter).map_err(InitError::Filter)?,
+        Err(_) => EnvFilter::new("info"),
+    };
+    let terminal = io::stderr().is_terminal();
+    let format = format.unwrap_or(if terminal { LogFormat::Text } else { LogFormat::Json });
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    match format {
+        LogFormat::Json => lines.json().flatten_event(true).try_init(),
+        LogFormat::Text => lines.with_ansi(terminal).try_init(),
+    }
+    .map_err(InitError::Twice)
+}
+
+/// The environment variable with the log filter.
+pub const FILTER_VARIABLE: &str = "GITWARD_LOG";
+
+/// The environment variable with the log format, for the command line to read.
+pub const FORMAT_VARIABLE: &str = "GITWARD_LOG_FORMAT";
+
+impl FromStr for LogFormat {
+    type Err = UnknownFormat;
+
+    fn from_str(text: &str) -> Result<Self, UnknownFormat> {
+        match text {
+            "json" => Ok(Self::Json),
+            "text" => Ok(Self::Text),
+            other => Err(UnknownFormat(other.to_owned())),
+        }
+    }
+}
