@@ -1,0 +1,294 @@
+//! What a policy says about branches and tags: the types, and which rules hold for a repository.
+//!
+//! Each key (`flow`, `protect`, `tags`, `namespaces`) is inherited on its own: the nearest level that names it wins, whole;
+//! `off` switches it off. Judging a push by these rules is the hook's job.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::Deserialize;
+use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
+use serde::de::{self, Deserializer, MapAccess, SeqAccess, Visitor};
+
+use crate::document;
+use crate::glob::Glob;
+use crate::identity::GroupName;
+use crate::level::{LevelPath, LevelTree, Visit};
+use crate::repo_path::RepoPath;
+use crate::subject::{self, Subjects};
+
+/// A rule that a level sets, or switches off.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Setting<T> {
+    /// `off`
+    Off,
+    /// The rule.
+    On(T),
+}
+
+/// What one level says about branches; a key that is absent says nothing.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LevelBranches {
+    /// Branches in order: a revision enters one only if it is in the one before.
+    pub flow: Option<Setting<Vec<BranchName>>>,
+    /// Who may do what to branches that match.
+    pub protect: Option<Setting<BTreeMap<Glob, RefRights>>>,
+    /// Who may do what to tags that match.
+    pub tags: Option<Setting<BTreeMap<Glob, RefRights>>>,
+    /// Prefixes besides `refs/heads/` and `refs/tags/` that may be pushed to.
+    pub namespaces: Option<Setting<Vec<Namespace>>>,
+}
+
+/// Who may do what to the refs one pattern matches; whoever is not named may not.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RefRights {
+    /// Create and fast-forward.
+    pub write: Subjects,
+    /// Create only.
+    pub create: Subjects,
+    /// Update without being a fast-forward.
+    pub force: Subjects,
+    /// Delete.
+    pub delete: Subjects,
+}
+
+/// A branch by its name below `refs/heads/`, without wildcards.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct BranchName(Box<str>);
+
+/// A prefix of ref names, such as `refs/notes/`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Namespace(Box<str>);
+
+/// The branch rules of a whole policy.
+#[derive(Clone, Debug)]
+pub struct BranchRules {
+    levels: LevelTree<LevelBranches>,
+    groups: Box<[GroupName]>,
+    is_empty: bool,
+}
+
+/// The rules that hold for one repository, with the level each comes from.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RepositoryRules<'p> {
+    /// See [`LevelBranches::flow`].
+    pub flow: Option<(&'p LevelPath, &'p [BranchName])>,
+    /// See [`LevelBranches::protect`].
+    pub protect: Option<(&'p LevelPath, &'p BTreeMap<Glob, RefRights>)>,
+    /// See [`LevelBranches::tags`].
+    pub tags: Option<(&'p LevelPath, &'p BTreeMap<Glob, RefRights>)>,
+    /// See [`LevelBranches::namespaces`].
+    pub namespaces: Option<(&'p LevelPath, &'p [Namespace])>,
+}
+
+impl BranchRules {
+    /// No rules.
+    #[must_use]
+    pub fn none() -> Self {
+        Self::new(BTreeMap::new())
+    }
+
+    fn new(levels: BTreeMap<LevelPath, LevelBranches>) -> Self {
+        let groups = subject::groups(levels.values().flat_map(LevelBranches::subjects));
+        Self { is_empty: levels.is_empty(), levels: LevelTree::new(levels), groups }
+    }
+
+    /// Whether some rule names the group.
+    #[must_use]
+    pub fn names_group(&self, group: &GroupName) -> bool {
+        self.groups.binary_search(group).is_ok()
+    }
+
+    /// Whether no level says anything about branches.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.is_empty
+    }
+
+    /// The rules for one repository.
+    #[must_use]
+    pub fn for_repository(&self, repo: &RepoPath) -> RepositoryRules<'_> {
+        let mut visits = Vec::new();
+        self.levels.walk(repo, &mut |Visit { path, value, rank, .. }| visits.push((rank, path, value)));
+        visits.sort_by_key(|(rank, ..)| *rank);
+        RepositoryRules {
+            flow: nearest(&visits, |level| level.flow.as_ref()).map(|(path, flow)| (path, flow.as_slice())),
+            protect: nearest(&visits, |level| level.protect.as_ref()),
+            tags: nearest(&visits, |level| level.tags.as_ref()),
+            namespaces: nearest(&visits, |level| level.namespaces.as_ref())
+                .map(|(path, namespaces)| (path, namespaces.as_slice())),
+        }
+    }
+}
+
+/// The setting of the last level that has one, unless that is `off`.
+fn nearest<'p, T>(
+    visits: &[(usize, &'p LevelPath, &'p LevelBranches)],
+    key: impl Fn(&'p LevelBranches) -> Option<&'p Setting<T>>,
+) -> Option<(&'p LevelPath, &'p T)> {
+    let (path, setting) = visits.iter().rev().find_map(|(_, path, level)| Some((*path, key(level)?)))?;
+    match setting {
+        Setting::Off => None,
+        Setting::On(value) => Some((path, value)),
+    }
+}
+
+impl LevelBranches {
+    fn subjects(&self) -> impl Iterator<Item = &Subjects> {
+        [&self.protect, &self.tags]
+            .into_iter()
+            .filter_map(|setting| match setting {
+                Some(Setting::On(rights)) => Some(rights),
+                _ => None,
+            })
+            .flat_map(BTreeMap::values)
+            .flat_map(|rights| [&rights.write, &rights.create, &rights.force, &rights.delete])
+    }
+}
+
+impl BranchName {
+    fn parse(text: &str) -> Result<Self, &'static str> {
+        match Glob::parse(text) {
+            Ok(glob) if glob.is_literal() && !text.starts_with("refs/") => Ok(Self(text.into())),
+            _ => Err("a branch here is a whole name such as master, without refs/heads/ and without *"),
+        }
+    }
+
+    /// The name below `refs/heads/`.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Namespace {
+    fn parse(text: &str) -> Result<Self, &'static str> {
+        let name = text.strip_prefix("refs/").and_then(|rest| rest.strip_suffix('/'));
+        let plain = name.is_some_and(|name| Glob::parse(name).is_ok_and(|glob| glob.is_literal()));
+        match text {
+            "refs/replace/" => Err("replace refs rewrite history for everyone and are never accepted"),
+            _ if plain => Ok(Self(text.into())),
+            _ => Err("a namespace is a prefix such as refs/notes/"),
+        }
+    }
+
+    /// The prefix, from `refs/` to the last slash.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl<'de> Deserialize<'de> for BranchRules {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        BTreeMap::deserialize(deserializer).map(Self::new)
+    }
+}
+
+impl<'de> Deserialize<'de> for BranchName {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        document::parsed(deserializer, Self::parse)
+    }
+}
+
+impl<'de> Deserialize<'de> for Namespace {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        document::parsed(deserializer, Self::parse)
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Setting<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(SettingVisitor(PhantomData))
+    }
+}
+
+struct SettingVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for SettingVisitor<T> {
+    type Value = Setting<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the rule itself, or `off`")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Setting<T>, E> {
+        if text == "off" { Ok(Setting::Off) } else { Err(E::invalid_value(de::Unexpected::Str(text), &self)) }
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, items: A) -> Result<Setting<T>, A::Error> {
+        T::deserialize(SeqAccessDeserializer::new(items)).map(Setting::On)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, entries: A) -> Result<Setting<T>, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(entries)).map(Setting::On)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::subject::tests::user;
+
+    const SAMPLE: &str = r#"
+"/":
+  flow: [dev, test, master]
+  protect:
+    master:       { write: [sydney, "@managers"] }
+    "release/**": { write: ["@release"], force: ["@admins"], delete: ["@admins"], create: ["@release"] }
+  tags:
+    "v*": { create: ["@release"] }
+  namespaces: [refs/notes/]
+"team/test.git":
+  flow: [dev, test, stage, master]
+"free/": { flow: off, protect: off }
+"#;
+
+    fn names(rules: &RepositoryRules<'_>) -> Vec<String> {
+        rules
+            .flow
+            .map(|(_, flow)| flow.iter().map(|name| name.as_str().to_owned()).collect())
+            .unwrap_or_default()
+    }
+
+    #[test]
+    fn the_nearest_level_that_names_a_key_wins_whole_and_off_switches_it_off() {
+        let rules: BranchRules = serde_yaml::from_str(SAMPLE).unwrap();
+        let at = |repo: &str| rules.for_repository(&RepoPath::parse(repo).unwrap());
+        assert_eq!(names(&at("a.git")), ["dev", "test", "master"]);
+        assert_eq!(names(&at("team/test.git")), ["dev", "test", "stage", "master"]);
+        assert_eq!(at("team/test.git").protect.unwrap().0.as_str(), "/");
+        assert!(at("free/a.git").flow.is_none() && at("free/a.git").protect.is_none());
+        assert!(at("free/a.git").tags.is_some());
+    }
+
+    #[test]
+    fn rights_on_refs_name_whom_they_are_for() {
+        let rules: BranchRules = serde_yaml::from_str(SAMPLE).unwrap();
+        let repo = RepoPath::parse("a.git").unwrap();
+        let (_, protect) = rules.for_repository(&repo).protect.unwrap();
+        let release = &protect[&Glob::parse("release/**").unwrap()];
+        assert!(release.force.include(&user("root", &["admins"]), None));
+        assert!(!release.force.include(&user("rel", &["release"]), None));
+    }
+
+    #[test]
+    fn what_no_branch_tag_or_namespace_can_be_is_refused() {
+        for text in [
+            "\"/\": { flow: [refs/heads/dev] }",
+            "\"/\": { flow: [\"v*\"] }",
+            "\"/\": { flow: on }",
+            "\"/\": { flow: dev }",
+            "\"/\": { protect: { \"a b\": {} } }",
+            "\"/\": { protect: { a: { push: [joe] } } }",
+            "\"/\": { namespaces: [refs/replace/] }",
+            "\"/\": { namespaces: [heads] }",
+            "\"/\": { branch: [] }",
+        ] {
+            assert!(serde_yaml::from_str::<BranchRules>(text).is_err(), "{text}");
+        }
+    }
+}

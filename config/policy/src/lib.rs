@@ -1,0 +1,26 @@
+//! Gitward's pure core, shared by both daemons and the hooks: what a request is, who may do what, and how that is signed.
+//!
+//! Bytes come in, values go out. There is no I/O, no clock, no logging and no async here, and nothing moves in that only one
+//! daemon needs. The way of a request: [`GitRequest::parse`](git_request::GitRequest::parse) →
+//! [`Policy::decide`] → [`decision::sign`] in authd, [`decision::verify`] in backend-runner.
+//!
+//! - [`repo_path`], [`git_request`]: the closed grammar of repositories and requests.
+//! - [`identity`], [`subject`]: callers, and whom rules are about.
+//! - [`level`], [`access`], [`branch`], [`glob`]: the rules, and what they say for one repository.
+//! - [`decision`]: the signed header between the daemons.
+//! - [`document`]: strict YAML with errors that show the place.
+
+pub mod access;
+pub mod branch;
+pub mod decision;
+pub mod document;
+pub mod git_request;
+pub mod glob;
+pub mod identity;
+pub mod level;
+mod policy;
+pub mod repo_path;
+mod shape;
+pub mod subject;
+
+pub use policy::Policy;
