@@ -1,0 +1,46 @@
+# The two commands a newcomer needs are `make demo` and `make test`; both install what is missing.
+# The others are their parts.
+
+CARGO ?= cargo
+PORT ?= 8080
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help demo test tools fmt clippy unit build e2e doc deny bench
+
+help: ## show this list
+	@sed -n 's/^\([a-z0-9]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
+
+demo: ## run everything on this machine until Ctrl-C (PORT=8080)
+	@PORT=$(PORT) .ci/demo
+
+test: tools fmt clippy unit e2e doc ## all checks and tests, from a fresh checkout
+
+tools: ## install what the tests need
+	.ci/install nginx git htpasswd
+	$(CARGO) fmt --version || rustup component add rustfmt
+	$(CARGO) clippy --version || rustup component add clippy
+
+fmt: ## check the formatting
+	$(CARGO) fmt --all --check
+
+clippy: ## lints, as errors
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+
+unit: ## unit and property tests
+	$(CARGO) test --locked --workspace --exclude gitward-tests
+
+build: ## the daemons, as the end-to-end tests need them
+	$(CARGO) build --locked -p authd -p backend-runner
+
+e2e: build ## real git through real nginx and both daemons
+	$(CARGO) test --locked -p gitward-tests
+
+doc: ## documentation without warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps
+
+deny: ## licenses, sources and advisories of the dependencies
+	.ci/deny
+
+bench: ## benchmarks of the policy
+	$(CARGO) bench --locked -p policy
