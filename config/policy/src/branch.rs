@@ -45,10 +45,10 @@ pub struct LevelBranches {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RefRights {
-    /// Create and fast-forward.
+    /// Fast-forward.
     pub write: Subjects,
-    /// Create only.
-    pub create: Subjects,
+    /// Create; where this is absent, those who may write may create.
+    pub create: Option<Subjects>,
     /// Update without being a fast-forward.
     pub force: Subjects,
     /// Delete.
@@ -56,7 +56,7 @@ pub struct RefRights {
 }
 
 /// A branch by its name below `refs/heads/`, without wildcards.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BranchName(Box<str>);
 
 /// A prefix of ref names, such as `refs/notes/`.
@@ -145,7 +145,9 @@ impl LevelBranches {
                 _ => None,
             })
             .flat_map(BTreeMap::values)
-            .flat_map(|rights| [&rights.write, &rights.create, &rights.force, &rights.delete])
+            .flat_map(|rights| {
+                [&rights.write, &rights.force, &rights.delete].into_iter().chain(&rights.create)
+            })
     }
 }
 

@@ -53,13 +53,23 @@ impl Glob {
     /// Whether all of `name` matches.
     #[must_use]
     pub fn matches(&self, name: &str) -> bool {
-        let mut at = vec![false; name.len() + 1];
-        at[0] = true;
-        for token in tokens(self.0.as_bytes()) {
-            step(token, name.as_bytes(), &mut at);
-        }
-        at[name.len()]
+        matches(self.0.as_bytes(), name.as_bytes())
     }
+
+    /// Whether all of `name` matches once the case of ASCII letters is set aside.
+    #[must_use]
+    pub fn matches_ignoring_case(&self, name: &str) -> bool {
+        matches(&self.0.as_bytes().to_ascii_lowercase(), &name.as_bytes().to_ascii_lowercase())
+    }
+}
+
+fn matches(pattern: &[u8], name: &[u8]) -> bool {
+    let mut at = vec![false; name.len() + 1];
+    at[0] = true;
+    for token in tokens(pattern) {
+        step(token, name, &mut at);
+    }
+    at[name.len()]
 }
 
 enum Token {

@@ -7,6 +7,7 @@
 //! - [`repo_path`], [`git_request`]: the closed grammar of repositories and requests.
 //! - [`identity`], [`subject`]: callers, and whom rules are about.
 //! - [`level`], [`access`], [`branch`], [`glob`]: the rules, and what they say for one repository.
+//! - [`ref_update`], [`push`]: what a push asks for, and the verdict of the branch rules on it.
 //! - [`decision`]: the signed header between the daemons.
 //! - [`document`]: strict YAML with errors that show the place.
 
@@ -19,6 +20,8 @@ pub mod glob;
 pub mod identity;
 pub mod level;
 mod policy;
+pub mod push;
+pub mod ref_update;
 pub mod repo_path;
 mod shape;
 pub mod subject;
