@@ -7,6 +7,6 @@
 pub mod admin;
 pub mod listen;
 pub mod shutdown;
-// pub mod signing_key;
+pub mod signing_key;
 pub mod telemetry;
 pub mod units;

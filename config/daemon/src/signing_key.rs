@@ -98,11 +98,15 @@ impl KeyFile {
             return;
         }
         seen.checked = Instant::now();
-        let replaced = fs::metadata(&self.path).is_ok_and(|metadata| FileIdentity::of(&metadata) != seen.identity);
+        let replaced =
+            fs::metadata(&self.path).is_ok_and(|metadata| FileIdentity::of(&metadata) != seen.identity);
         if !replaced {
             return;
         }
-        match File::open(&self.path).map_err(|source| self.unreadable(source)).and_then(|file| read(&self.path, file)) {
+        match File::open(&self.path)
+            .map_err(|source| self.unreadable(source))
+            .and_then(|file| read(&self.path, file))
+        {
             Ok((key, identity)) => {
                 seen.identity = identity;
                 self.key.store(Arc::new(key));
@@ -178,7 +182,8 @@ fn create(path: &Path) -> io::Result<()> {
     name.push(format!(".new-{}-{suffix:08x}", std::process::id()));
     let temporary = path.with_file_name(name);
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
-    let linked = file.write_all(&key).and_then(|()| file.sync_all()).and_then(|()| fs::hard_link(&temporary, path));
+    let linked =
+        file.write_all(&key).and_then(|()| file.sync_all()).and_then(|()| fs::hard_link(&temporary, path));
     fs::remove_file(&temporary)?;
     match linked {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
