@@ -1,0 +1,160 @@
+//! The environment of a git process: built from nothing, from the decision and the settings alone.
+//!
+//! No header of the client is copied; the three that git needs arrive here as closed sets of values. Configuration given
+//! through `GIT_CONFIG_COUNT` outranks the repository's own, which is how a repository cannot switch protection off. See
+//! git-http-backend(1), git-config(1) and git(1). `CONTENT_LENGTH` is never set: with it, `http-backend` waits for bytes
+//! that a broken connection will not bring, and burns a processor while it does.
+
+use std::borrow::Cow;
+use std::path::Path;
+
+use policy::decision::Decision;
+use policy::git_request::{Access, Service};
+use policy::identity::UserName;
+
+use crate::hook_env;
+
+/// The request headers git is told about.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RequestHeaders {
+    /// `Git-Protocol`, one of the three known values.
+    pub protocol: Option<&'static str>,
+    /// `Content-Encoding`, one of the two spellings of gzip.
+    pub encoding: Option<&'static str>,
+}
+
+/// The settings git is told about.
+#[derive(Clone, Debug)]
+pub struct Settings<'a> {
+    /// `PATH`.
+    pub search_path: &'a str,
+    /// The project root.
+    pub root: &'a Path,
+    /// Whether every repository may be served, or only those that say so.
+    pub export_all: bool,
+    /// Where the managed hooks are.
+    pub hooks: Option<&'a Path>,
+    /// The largest pack a push may bring.
+    pub push_size: u64,
+    /// This daemon's configuration file, for hooks.
+    pub config: &'a Path,
+}
+
+/// A variable's name and value.
+pub type Variable = (Cow<'static, str>, String);
+
+/// All variables for one request to `repository` (its absolute path), in a fixed order.
+#[must_use]
+pub fn variables(
+    decision: &Decision,
+    headers: RequestHeaders,
+    repository: &Path,
+    settings: &Settings<'_>,
+) -> Vec<Variable> {
+    let mut variables = vec![
+        variable("PATH", settings.search_path),
+        variable("HOME", "/nonexistent"),
+        variable("LC_ALL", "C"),
+        variable("GIT_CONFIG_NOSYSTEM", "1"),
+        variable("GIT_CONFIG_GLOBAL", "/dev/null"),
+        variable("GIT_NO_REPLACE_OBJECTS", "1"),
+        variable("GIT_PROJECT_ROOT", settings.root.display().to_string()),
+        variable("PATH_INFO", &*decision.path_info),
+        variable("QUERY_STRING", &*decision.query),
+        variable("REQUEST_METHOD", decision.service.method()),
+        variable("SERVER_PROTOCOL", "HTTP/1.1"),
+    ];
+    let optional = [
+        ("CONTENT_TYPE", request_type(decision.service)),
+        ("HTTP_CONTENT_ENCODING", headers.encoding),
+        ("GIT_PROTOCOL", headers.protocol),
+        ("GIT_HTTP_EXPORT_ALL", settings.export_all.then_some("1")),
+        ("REMOTE_USER", decision.user.as_ref().map(UserName::as_str)),
+        ("REMOTE_ADDR", (!decision.client.is_empty()).then_some(decision.client.as_str())),
+    ];
+    variables.extend(optional.into_iter().filter_map(|(name, value)| Some(variable(name, value?))));
+    variables.extend(committer(decision));
+    if decision.service == Service::ReceivePack {
+        let for_hooks = hook_env::variables(decision, settings.config, None);
+        variables.extend(for_hooks.into_iter().map(|(name, value)| variable(name, value)));
+    }
+    variables.extend(numbered(configuration(decision, repository, settings)));
+    variables
+}
+
+/// The only content type a POST to this service may have; also what keeps other sites' forms out.
+#[must_use]
+pub fn request_type(service: Service) -> Option<&'static str> {
+    match service {
+        Service::UploadPack => Some("application/x-git-upload-pack-request"),
+        Service::ReceivePack => Some("application/x-git-receive-pack-request"),
+        _ => None,
+    }
+}
+
+/// Who stands in reference logs. A directory's full name and address are preferred to what `http-backend` would make up.
+fn committer(decision: &Decision) -> [Variable; 2] {
+    let user = decision.user.as_ref().map_or("anonymous", UserName::as_str);
+    let client = if decision.client.is_empty() { "(none)" } else { &decision.client };
+    let told = |key: &str| decision.info.get(key).filter(|value| is_harmless(value)).cloned();
+    [
+        variable("GIT_COMMITTER_NAME", told("name").unwrap_or_else(|| user.to_owned())),
+        variable("GIT_COMMITTER_EMAIL", told("email").unwrap_or_else(|| format!("{user}@http.{client}"))),
+    ]
+}
+
+/// Whether git can write the value into an identity as it is.
+fn is_harmless(value: &str) -> bool {
+    value.len() <= 256
+        && value.chars().any(char::is_alphanumeric)
+        && !value.chars().any(|character| character.is_control() || matches!(character, '<' | '>'))
+}
+
+/// Configuration that outranks every repository's.
+fn configuration(
+    decision: &Decision,
+    repository: &Path,
+    settings: &Settings<'_>,
+) -> Vec<(&'static str, String)> {
+    let text = |value: &str| value.to_owned();
+    let mut list = vec![
+        ("safe.directory", repository.display().to_string()),
+        ("core.useReplaceRefs", text("false")),
+        ("http.uploadarchive", text("false")),
+        ("receive.fsckObjects", text("true")),
+        ("receive.maxInputSize", settings.push_size.to_string()),
+        ("receive.autogc", text("false")),
+        ("gc.auto", text("0")),
+        ("receive.advertisePushOptions", text("false")),
+        ("receive.hideRefs", text("refs")),
+        ("receive.hideRefs", text("!refs/heads")),
+        ("receive.hideRefs", text("!refs/tags")),
+    ];
+    if let Some(hooks) = settings.hooks {
+        list.push(("core.hooksPath", hooks.display().to_string()));
+    }
+    match (decision.access, &decision.user) {
+        (Access::Read, _) => list.push(("http.receivepack", text("false"))),
+        // git lets named users push unless the repository says no; nobody only when it is told so.
+        (Access::Write, None) => list.push(("http.receivepack", text("true"))),
+        (Access::Write, Some(_)) => {}
+    }
+    if decision.service != Service::Dumb {
+        list.push(("http.getanyfile", text("false")));
+    }
+    list
+}
+
+/// `GIT_CONFIG_COUNT` and what it counts.
+fn numbered(list: Vec<(&'static str, String)>) -> Vec<Variable> {
+    let mut variables = vec![variable("GIT_CONFIG_COUNT", list.len().to_string())];
+    for (number, (key, value)) in list.into_iter().enumerate() {
+        variables.push((format!("GIT_CONFIG_KEY_{number}").into(), key.to_owned()));
+        variables.push((format!("GIT_CONFIG_VALUE_{number}").into(), value));
+    }
+    variables
+}
+
+fn variable(name: &'static str, value: impl Into<String>) -> Variable {
+    (name.into(), value.into())
+}

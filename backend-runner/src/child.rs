@@ -1,0 +1,243 @@
+//! `Child`: one git process and everything it starts, as a process group with an owner.
+//!
+//! A group leads itself, so that what ends the leader can end its children too: `receive-pack` goes on with a push when only
+//! its parent is killed. The rules kept here: TERM before KILL, the leader is reaped only after the group was signalled (its
+//! number cannot belong to somebody else before that), and every path ends in a reaped leader, also when the owner is dropped.
+//! The environment is exactly what the caller lists. See credentials(7), pidfd_open(2) and setpgid(2).
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::process::{
+    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, WaitOptions, kill_process_group, pidfd_open, waitid,
+    waitpgid,
+};
+use tokio::io::unix::AsyncFd;
+use tokio::net::unix::pipe;
+use tokio::runtime::Handle;
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::cgi::environment::Variable;
+
+/// How long a group may take to end after TERM, or after its leader has ended, before it is killed.
+pub const GRACE: Duration = Duration::from_secs(5);
+
+/// What to execute. The program is an absolute path: a search of `PATH` would cost `posix_spawn`.
+#[derive(Debug)]
+pub struct Program {
+    /// The executable.
+    pub path: PathBuf,
+    /// Its arguments, without its own name.
+    pub arguments: Vec<String>,
+    /// Its whole environment.
+    pub environment: Vec<Variable>,
+    /// Whether it reads a request body; otherwise its standard input is empty.
+    pub reads_body: bool,
+}
+
+/// The program could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum SpawnError {
+    /// The system refused to start it.
+    #[error("cannot start {}", path.display())]
+    Start {
+        /// The executable.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// It runs, but its pipes cannot be watched; it was ended again.
+    #[error("cannot watch a started process")]
+    Watch(#[source] io::Error),
+}
+
+/// How a leader ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// With an exit status.
+    Code(i32),
+    /// By a signal.
+    Signal(i32),
+}
+
+/// A running process group and the ends of its pipes.
+#[derive(Debug)]
+pub struct Child {
+    /// Where the request body goes; `None` when it takes none.
+    pub stdin: Option<pipe::Sender>,
+    /// What git answers.
+    pub stdout: pipe::Receiver,
+    /// What git complains about.
+    pub stderr: pipe::Receiver,
+    /// The processes.
+    pub group: Group,
+}
+
+/// Owner of a process group. Dropping it ends the group in the background.
+#[derive(Debug)]
+pub struct Group {
+    leader: Option<Arc<Leader>>,
+    runtime: Handle,
+}
+
+#[derive(Debug)]
+struct Leader {
+    /// Process and group number; valid until the leader is reaped.
+    pid: Pid,
+    pidfd: AsyncFd<OwnedFd>,
+}
+
+impl Child {
+    /// Starts `program` as the leader of a group of its own. Must run on the runtime that shall watch it.
+    ///
+    /// # Errors
+    /// When the system has no process, pipe or file descriptor left, or the program cannot be executed.
+    pub fn spawn(program: Program) -> Result<Self, SpawnError> {
+        let stdin = if program.reads_body { Stdio::piped() } else { Stdio::null() };
+        let spawned = Command::new(&program.path)
+            .args(&program.arguments)
+            .env_clear()
+            .envs(program.environment.iter().map(|(name, value)| (&**name, value)))
+            .current_dir("/")
+            .process_group(0)
+            .stdin(stdin)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn();
+        let mut spawned = spawned.map_err(|source| SpawnError::Start { path: program.path, source })?;
+        let group = Group::adopt(spawned.id()).map_err(SpawnError::Watch)?;
+        let missing = || SpawnError::Watch(io::ErrorKind::BrokenPipe.into());
+        let stdout: OwnedFd = spawned.stdout.take().ok_or_else(missing)?.into();
+        let stderr: OwnedFd = spawned.stderr.take().ok_or_else(missing)?.into();
+        let stdin = spawned.stdin.take().map(|stdin| pipe::Sender::from_owned_fd(stdin.into()));
+        Ok(Self {
+            stdin: stdin.transpose().map_err(SpawnError::Watch)?,
+            stdout: pipe::Receiver::from_owned_fd(stdout).map_err(SpawnError::Watch)?,
+            stderr: pipe::Receiver::from_owned_fd(stderr).map_err(SpawnError::Watch)?,
+            group,
+        })
+    }
+}
+
+#[expect(
+    deprecated,
+    reason = "its successor is unsafe for types that may lie about their descriptor; OwnedFd does not"
+)]
+fn watch(pidfd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+    AsyncFd::with_interest(pidfd, tokio::io::Interest::READABLE)
+}
+
+impl Group {
+    /// Takes charge of a process that was started as a group leader and is not reaped yet.
+    fn adopt(pid: u32) -> io::Result<Self> {
+        let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).ok_or(io::ErrorKind::InvalidData)?;
+        match pidfd_open(pid, PidfdFlags::NONBLOCK).map_err(io::Error::from).and_then(watch) {
+            Ok(pidfd) => {
+                Ok(Self { leader: Some(Arc::new(Leader { pid, pidfd })), runtime: Handle::current() })
+            }
+            Err(error) => {
+                // Without a watch there is no orderly end: no file descriptor was left, and the process goes at once.
+                let _ = kill_process_group(pid, Signal::KILL);
+                let _ = waitpgid(pid, WaitOptions::empty());
+                Err(error)
+            }
+        }
+    }
+
+    /// Waits until the leader has ended. It stays a zombie, and the group's number stays taken.
+    pub async fn exited(&self) -> Exit {
+        match &self.leader {
+            Some(leader) => leader.exited().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Ends the group: TERM, then KILL to whatever is left after [`GRACE`] or once `silent` completes after the leader's end.
+    ///
+    /// `silent` is the end of the standard error: nobody holds it open any more, so nobody is left to wait for.
+    pub async fn terminate(mut self, silent: impl Future<Output = ()>) -> Exit {
+        let Some(leader) = self.leader.clone() else { return Exit::Signal(Signal::KILL.as_raw()) };
+        leader.signal(Signal::TERM);
+        let exit = leader.end(silent).await;
+        self.leader = None;
+        exit
+    }
+
+    /// Clears up after a leader that ends by itself: what it left running gets [`GRACE`], then KILL.
+    pub async fn finish(mut self, silent: impl Future<Output = ()>) -> Exit {
+        let Some(leader) = self.leader.clone() else { return Exit::Signal(Signal::KILL.as_raw()) };
+        let exit = leader.end(silent).await;
+        self.leader = None;
+        exit
+    }
+}
+
+impl Leader {
+    async fn exited(&self) -> Exit {
+        loop {
+            // An error of the watch itself cannot be waited out; the deadline of the request ends the group then.
+            let Ok(mut ready) = self.pidfd.readable().await else { return std::future::pending().await };
+            match self.wait(WaitIdOptions::NOWAIT) {
+                Some(exit) => return exit,
+                None => ready.clear_ready(),
+            }
+        }
+    }
+
+    /// The leader's end, if it has come; with `NOWAIT` it is left to be asked again.
+    fn wait(&self, how: WaitIdOptions) -> Option<Exit> {
+        use std::os::fd::AsFd;
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | how;
+        let status = waitid(WaitId::PidFd(self.pidfd.get_ref().as_fd()), options).ok()??;
+        Some(match status.exit_status() {
+            Some(code) => Exit::Code(code),
+            None => Exit::Signal(status.terminating_signal().unwrap_or_default()),
+        })
+    }
+
+    fn signal(&self, signal: Signal) {
+        // The only error is that nobody is left to receive it.
+        let _ = kill_process_group(self.pid, signal);
+    }
+
+    /// Waits for an orderly end, kills what is left, reaps.
+    async fn end(&self, silent: impl Future<Output = ()>) -> Exit {
+        let _ = timeout(GRACE, async {
+            self.exited().await;
+            silent.await;
+        })
+        .await;
+        self.signal(Signal::KILL);
+        let exit = self.exited().await;
+        let _ = self.wait(WaitIdOptions::empty());
+        self.reap_adopted().await;
+        exit
+    }
+
+    /// Where this process is the first of its container, the group's orphans were given to it: nobody else reaps them.
+    async fn reap_adopted(&self) {
+        let until = Instant::now() + GRACE;
+        while let Ok(reaped) = waitpgid(self.pid, WaitOptions::NOHANG) {
+            if Instant::now() > until {
+                return;
+            }
+            if reaped.is_none() {
+                sleep(Duration::from_millis(2)).await;
+            }
+        }
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        let Some(leader) = self.leader.take() else { return };
+        leader.signal(Signal::TERM);
+        self.runtime.spawn(async move { leader.end(std::future::pending()).await });
+    }
+}

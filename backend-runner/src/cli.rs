@@ -1,0 +1,90 @@
+//! The command line: one file for each command, and the exit codes they share.
+
+pub mod check;
+pub mod create_repo;
+pub mod serve;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::LoadError;
+use crate::server::StartError;
+
+/// Runs git for requests that authd has permitted.
+#[derive(Debug, Parser)]
+#[command(version, arg_required_else_help = true, subcommand_required = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the daemon; SIGTERM drains it, SIGHUP reloads the policy
+    Serve(ConfigFile),
+    /// Look at configuration, policy, git and the project root, and print what is wrong
+    Check(ConfigFile),
+    /// Create a bare repository with safe settings below the project root
+    CreateRepo(create_repo::Arguments),
+}
+
+/// Where the configuration is.
+#[derive(Debug, Args)]
+pub struct ConfigFile {
+    /// The daemon's configuration file
+    #[arg(
+        long = "config",
+        value_name = "FILE",
+        env = "GITWARD_CONFIG",
+        default_value = "/etc/gitward/backend-runner.yaml"
+    )]
+    pub path: PathBuf,
+}
+
+/// Why a command did not do what it was asked to.
+#[derive(Debug, thiserror::Error)]
+pub enum CommandError {
+    /// The configuration cannot be used.
+    #[error(transparent)]
+    Config(#[from] LoadError),
+    /// The daemon cannot start.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// The repository cannot be created.
+    #[error(transparent)]
+    Create(#[from] create_repo::CreateError),
+    /// The system refused something.
+    #[error(transparent)]
+    System(#[from] std::io::Error),
+}
+
+impl Cli {
+    /// Does what the command line asks for.
+    ///
+    /// # Errors
+    /// See [`CommandError`].
+    pub fn run(self) -> Result<(), CommandError> {
+        match self.command {
+            Command::Serve(config) => serve::run(&config.path),
+            Command::Check(config) => check::run(&config.path),
+            Command::CreateRepo(arguments) => create_repo::run(&arguments),
+        }
+    }
+}
+
+impl CommandError {
+    /// 64 bad configuration, 65 bad or taken name, 1 anything else.
+    #[must_use]
+    pub fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Config(_)
+            | Self::Start(StartError::Load(_) | StartError::Git(_) | StartError::Directory { .. }) => {
+                ExitCode::from(64)
+            }
+            Self::Create(error) if error.is_name() => ExitCode::from(65),
+            _ => ExitCode::FAILURE,
+        }
+    }
+}

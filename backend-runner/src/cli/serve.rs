@@ -1,0 +1,31 @@
+//! `backend-runner serve`: the daemon.
+
+use std::path::Path;
+
+use daemon::shutdown::Signals;
+
+use super::CommandError;
+use crate::config::Config;
+use crate::server::Server;
+
+/// Serves until SIGTERM or SIGINT.
+///
+/// # Errors
+/// When the configuration or something it names cannot be used.
+pub fn run(config: &Path) -> Result<(), CommandError> {
+    let config = Config::load(config)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("git").build()?;
+    runtime.block_on(async {
+        let signals = Signals::install()?;
+        let server = Server::bind(config)?;
+        let policy = server.policy();
+        tracing::info!(
+            version = env!("CARGO_PKG_VERSION"),
+            listen = server.address()?.to_string(),
+            "serving"
+        );
+        server.run(signals.until_shutdown(async || policy.reload())).await?;
+        tracing::info!("stopped");
+        Ok(())
+    })
+}

@@ -1,0 +1,291 @@
+//! `backend-runner.yaml`: what the file says (`Raw…`), and what the daemon works with (`Config`).
+//!
+//! Every default is in this file and nowhere else. Paths in the file are relative to the file. Unknown keys are errors, so a
+//! setting that this version does not know cannot be believed to be in force.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use daemon::listen::Listen;
+use daemon::units::{ByteSize, Seconds};
+use policy::document::{self, CONFIG_LIMIT, DocumentError, Version};
+use serde::Deserialize;
+
+use crate::engine::EngineKind;
+use crate::limits::Sizes;
+use crate::stream::Patience;
+
+/// The settings of one daemon.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The file they are from.
+    pub file: PathBuf,
+    /// Where nginx finds the daemon.
+    pub listen: Listen,
+    /// Where a monitoring system finds it, if at all.
+    pub admin: Option<Listen>,
+    /// The project root.
+    pub repositories: PathBuf,
+    /// The policy.
+    pub policy_file: PathBuf,
+    /// The key shared with authd.
+    pub signing_key_file: PathBuf,
+    /// The git program.
+    pub git: PathBuf,
+    /// Whether repositories without `git-daemon-export-ok` are served.
+    pub export_all: bool,
+    /// Whether plain files are served to clients that speak no smart HTTP.
+    pub dumb_http: bool,
+    /// How git is run.
+    pub engine: EngineKind,
+    /// Hooks of all repositories.
+    pub hooks: Hooks,
+    /// How much, how many, how long.
+    pub limits: Limits,
+}
+
+/// Hooks of all repositories.
+#[derive(Clone, Debug)]
+pub struct Hooks {
+    /// The managed `core.hooksPath`.
+    pub directory: Option<PathBuf>,
+    /// How long one hook may take.
+    pub timeout: std::time::Duration,
+    /// Where a site's own hooks are.
+    pub external: Option<PathBuf>,
+}
+
+/// How much, how many, how long.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Children at once.
+    pub sizes: Sizes,
+    /// Time for one request.
+    pub patience: Patience,
+    /// The largest pack of a push.
+    pub push_size: u64,
+    /// How long running requests may take to finish when the daemon is told to stop.
+    pub drain: std::time::Duration,
+}
+
+/// The configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// It cannot be read.
+    #[error("cannot read {}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// It is not a valid document.
+    #[error(transparent)]
+    Document(#[from] DocumentError),
+    /// A value that no daemon can work with.
+    #[error("{}: {what}", path.display())]
+    Unusable {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        what: &'static str,
+    },
+}
+
+impl Config {
+    /// Reads and checks `path`.
+    ///
+    /// # Errors
+    /// See [`LoadError`].
+    pub fn load(path: &Path) -> Result<Self, LoadError> {
+        let read_error = |source| LoadError::Read { path: path.to_owned(), source };
+        let path = std::path::absolute(path).map_err(read_error)?;
+        let bytes = std::fs::read(&path).map_err(read_error)?;
+        Self::parse(&path, &bytes)
+    }
+
+    fn parse(path: &Path, bytes: &[u8]) -> Result<Self, LoadError> {
+        let raw: RawConfig = document::parse(&path.display().to_string(), bytes, CONFIG_LIMIT)?;
+        let unusable = |what| LoadError::Unusable { path: path.to_owned(), what };
+        if [raw.limits.running, raw.limits.per_repository, raw.limits.per_user].contains(&0) {
+            return Err(unusable("limits: a limit of 0 would answer no request"));
+        }
+        let base = path.parent().unwrap_or_else(|| Path::new("/"));
+        let beside = |path: PathBuf| base.join(path);
+        Ok(Self {
+            file: path.to_owned(),
+            listen: raw.listen,
+            admin: raw.admin,
+            repositories: beside(raw.repositories),
+            policy_file: beside(raw.policy_file),
+            signing_key_file: beside(raw.signing_key_file),
+            git: raw.git,
+            export_all: raw.export_all,
+            dumb_http: raw.dumb_http,
+            engine: raw.engine,
+            hooks: Hooks {
+                directory: raw.hooks.directory.map(beside),
+                timeout: raw.hooks.timeout.duration(),
+                external: raw.hooks.external.map(beside),
+            },
+            limits: raw.limits.into(),
+        })
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawConfig {
+    #[serde(rename = "version")]
+    _version: Version,
+    #[serde(default = "default_listen")]
+    listen: Listen,
+    #[serde(default)]
+    admin: Option<Listen>,
+    repositories: PathBuf,
+    #[serde(default = "default_policy_file")]
+    policy_file: PathBuf,
+    #[serde(default = "default_signing_key_file")]
+    signing_key_file: PathBuf,
+    #[serde(default = "default_git")]
+    git: PathBuf,
+    #[serde(default = "yes")]
+    export_all: bool,
+    #[serde(default)]
+    dumb_http: bool,
+    #[serde(default)]
+    engine: EngineKind,
+    #[serde(default)]
+    hooks: RawHooks,
+    #[serde(default)]
+    limits: RawLimits,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawHooks {
+    directory: Option<PathBuf>,
+    timeout: Seconds,
+    external: Option<PathBuf>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawLimits {
+    running: usize,
+    per_repository: usize,
+    per_user: usize,
+    queue: Seconds,
+    idle: Seconds,
+    request: Seconds,
+    push_size: ByteSize,
+    drain: Seconds,
+}
+
+impl Default for RawHooks {
+    fn default() -> Self {
+        Self { directory: None, timeout: seconds(60), external: None }
+    }
+}
+
+impl Default for RawLimits {
+    fn default() -> Self {
+        Self {
+            running: 64,
+            per_repository: 16,
+            per_user: 16,
+            queue: seconds(30),
+            idle: seconds(60),
+            request: seconds(3600),
+            push_size: ByteSize(2 << 30),
+            // With the grace period of a killed child, below the 30 seconds Kubernetes waits.
+            drain: seconds(20),
+        }
+    }
+}
+
+impl From<RawLimits> for Limits {
+    fn from(raw: RawLimits) -> Self {
+        let RawLimits { running, per_repository, per_user, queue, idle, request, push_size, drain } = raw;
+        Self {
+            sizes: Sizes { running, per_repository, per_user, queue: queue.duration() },
+            patience: Patience { idle: idle.duration(), request: request.duration() },
+            push_size: push_size.bytes(),
+            drain: drain.duration(),
+        }
+    }
+}
+
+fn seconds(count: u64) -> Seconds {
+    Seconds(std::time::Duration::from_secs(count))
+}
+
+fn default_listen() -> Listen {
+    Listen::Unix("/run/gitward/backend-runner.sock".into())
+}
+
+fn default_policy_file() -> PathBuf {
+    "policy.yaml".into()
+}
+
+fn default_signing_key_file() -> PathBuf {
+    "/run/gitward/signing.key".into()
+}
+
+fn default_git() -> PathBuf {
+    "/usr/bin/git".into()
+}
+
+fn yes() -> bool {
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Config, LoadError> {
+        Config::parse(Path::new("/etc/gitward/backend-runner.yaml"), text.as_bytes())
+    }
+
+    #[test]
+    fn the_shortest_configuration_names_the_repositories() {
+        let config = parse("version: 1\nrepositories: /srv/git\n").unwrap();
+        assert_eq!(config.policy_file, Path::new("/etc/gitward/policy.yaml"));
+        assert_eq!(config.git, Path::new("/usr/bin/git"));
+        assert!(config.export_all && !config.dumb_http && config.admin.is_none());
+        assert_eq!(config.limits.push_size, 2 << 30);
+    }
+
+    #[test]
+    fn every_key_of_this_version_is_accepted() {
+        let config = parse(
+            "version: 1\nlisten: unix:/run/gitward/backend-runner.sock\nadmin: 127.0.0.1:9182\n\
+             repositories: git\npolicy_file: policy.yaml\nsigning_key_file: /run/gitward/signing.key\n\
+             git: /usr/bin/git\nexport_all: false\ndumb_http: true\nengine: http-backend\n\
+             hooks: { directory: /usr/lib/gitward/hooks, timeout: 60s, external: hooks }\n\
+             limits: { running: 4, per_repository: 3, per_user: 2, queue: 1s, idle: 2s, request: 1h, push_size: 5MiB, drain: 4s }\n",
+        )
+        .unwrap();
+        assert_eq!(config.repositories, Path::new("/etc/gitward/git"));
+        assert_eq!(config.hooks.external.as_deref(), Some(Path::new("/etc/gitward/hooks")));
+        assert_eq!(config.limits.sizes.per_user, 2);
+        assert_eq!(config.engine, EngineKind::HttpBackend);
+    }
+
+    #[test]
+    fn a_setting_of_another_version_is_refused_by_name() {
+        for key in ["cache: {}", "aliases: {}", "audit_log: /a", "web: gitweb", "repository: /srv"] {
+            let error =
+                parse(&format!("version: 1\nrepositories: /srv/git\n{key}\n")).unwrap_err().to_string();
+            assert!(error.contains(key.split(':').next().unwrap()) && error.contains(":3:"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_limit_that_would_stop_everything_is_refused() {
+        let error = parse("version: 1\nrepositories: /srv/git\nlimits: { running: 0 }\n").unwrap_err();
+        assert!(matches!(error, LoadError::Unusable { .. }));
+    }
+}

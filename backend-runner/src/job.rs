@@ -1,0 +1,112 @@
+//! One run of git, from spawn to the line in the log. It lives on the daemon's own runtime, not on the worker that
+//! answers the client, so it ends in order whatever becomes of the connection.
+
+use std::error::Error;
+
+use policy::decision::Decision;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::child::{Child, Exit, Program};
+use crate::limits::Permit;
+use crate::metrics::Metrics;
+use crate::stream::{self, Answer, Ending, Patience, Report, Streams};
+
+/// Everything one run needs; nothing of it is shared with another.
+#[derive(Debug)]
+pub struct Job {
+    /// What was permitted.
+    pub decision: Decision,
+    /// What to execute.
+    pub program: Program,
+    /// How to read its answer.
+    pub answer: Answer,
+    /// The HTTP side's ends.
+    pub streams: Streams,
+    /// How long it may take.
+    pub patience: Patience,
+    /// Ends it early.
+    pub stop: CancellationToken,
+    /// Held until the child is reaped.
+    pub permit: Permit,
+    /// Where it is counted.
+    pub metrics: Metrics,
+    /// When the request came.
+    pub started: Instant,
+}
+
+impl Job {
+    /// Runs git and accounts for it.
+    pub async fn run(self) {
+        let Self { decision, program, answer, streams, patience, stop, permit, metrics, started } = self;
+        let report = match Child::spawn(program) {
+            Ok(child) => stream::exchange(child, answer, streams, patience, &stop).await,
+            Err(error) => Report::not_started(error),
+        };
+        drop(permit);
+        let outcome = outcome(&report.ending);
+        let took = started.elapsed();
+        metrics.ended(decision.service, outcome, took, report.received, report.sent);
+        log(&decision, &report, outcome, u64::try_from(took.as_millis()).unwrap_or(u64::MAX));
+    }
+}
+
+/// The label of an ending.
+fn outcome(ending: &Ending) -> &'static str {
+    match ending {
+        Ending::Finished(Exit::Code(0)) => "ok",
+        Ending::Finished(_) | Ending::NotStarted(_) | Ending::BadHead(_) | Ending::Broken(_) => "failed",
+        Ending::BodyAborted | Ending::ClientGone => "client_gone",
+        Ending::TooLarge => "too_large",
+        Ending::Idle | Ending::Deadline => "timeout",
+        Ending::Stopped => "stopped",
+    }
+}
+
+/// One line for every run; a warning unless git was content or the client left.
+fn log(decision: &Decision, report: &Report, outcome: &'static str, took_ms: u64) {
+    let user = decision.user.as_ref().map(policy::identity::UserName::as_str);
+    let (code, signal) = match report.exit {
+        Some(Exit::Code(code)) => (Some(code), None),
+        Some(Exit::Signal(signal)) => (None, Some(signal)),
+        None => (None, None),
+    };
+    macro_rules! line {
+        ($level:ident, $($more:tt)*) => {
+            tracing::$level!(
+                request_id = decision.request_id.as_str(),
+                user,
+                client = decision.client.as_str(),
+                repo = decision.repo.as_str(),
+                service = decision.service.as_str(),
+                outcome,
+                exit = code,
+                signal,
+                received = report.received,
+                sent = report.sent,
+                took_ms,
+                $($more)*
+                "git request"
+            )
+        };
+    }
+    let complaints = report.complaints.escaped();
+    if matches!(outcome, "ok" | "client_gone") && complaints.is_empty() {
+        line!(info,);
+        return;
+    }
+    let reason = reason(&report.ending);
+    line!(warn, reason, stderr = complaints.as_str(),);
+}
+
+/// The ending and its causes in one line.
+fn reason(ending: &Ending) -> String {
+    let mut reason = ending.to_string();
+    let mut cause = ending.source();
+    while let Some(error) = cause {
+        reason.push_str(": ");
+        reason.push_str(&error.to_string());
+        cause = error.source();
+    }
+    reason
+}

@@ -1,0 +1,236 @@
+//! How many children run at once: in all, for one repository, for one caller.
+//!
+//! A request waits its turn in order of arrival, for its caller's and its repository's slot first so that it does not sit on a
+//! slot others could use, and gives up at one deadline for all three. The permit is held until the child is reaped.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use policy::decision::Decision;
+use policy::identity::UserName;
+use policy::repo_path::RepoPath;
+use prometheus::IntGauge;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
+
+/// The sizes, from the configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sizes {
+    /// Children in all.
+    pub running: usize,
+    /// Children for one repository.
+    pub per_repository: usize,
+    /// Children for one user, or for one address without a user.
+    pub per_user: usize,
+    /// How long a request waits.
+    pub queue: Duration,
+}
+
+/// Hands out permits.
+#[derive(Debug)]
+pub struct Limits {
+    all: Arc<Semaphore>,
+    repositories: Arc<Slots<RepoPath>>,
+    callers: Arc<Slots<Caller>>,
+    queue: Duration,
+    running: IntGauge,
+    queued: IntGauge,
+}
+
+/// Leave to run one child.
+#[derive(Debug)]
+pub struct Permit {
+    _all: OwnedSemaphorePermit,
+    _repository: Slot<RepoPath>,
+    _caller: Slot<Caller>,
+    _counted: Counted,
+}
+
+/// The request waited for as long as it may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("too many requests are running")]
+pub struct Busy;
+
+/// Who a request counts for.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Caller {
+    User(UserName),
+    Address(String),
+}
+
+impl Limits {
+    /// Limits of these sizes; the gauges show how many requests run and wait.
+    #[must_use]
+    pub fn new(sizes: Sizes, running: IntGauge, queued: IntGauge) -> Self {
+        Self {
+            all: Arc::new(Semaphore::new(sizes.running)),
+            repositories: Slots::new(sizes.per_repository),
+            callers: Slots::new(sizes.per_user),
+            queue: sizes.queue,
+            running,
+            queued,
+        }
+    }
+
+    /// Waits for a permit.
+    ///
+    /// # Errors
+    /// When there is none in time.
+    pub async fn acquire(&self, decision: &Decision) -> Result<Permit, Busy> {
+        let caller = match &decision.user {
+            Some(user) => Caller::User(user.clone()),
+            None => Caller::Address(decision.client.clone()),
+        };
+        let _queued = Counted::new(&self.queued);
+        let turn = async {
+            let caller = self.callers.acquire(caller).await?;
+            let repository = self.repositories.acquire(decision.repo.clone()).await?;
+            let all = Arc::clone(&self.all).acquire_owned().await.map_err(|_| Busy)?;
+            Ok(Permit {
+                _all: all,
+                _repository: repository,
+                _caller: caller,
+                _counted: Counted::new(&self.running),
+            })
+        };
+        timeout(self.queue, turn).await.unwrap_or(Err(Busy))
+    }
+}
+
+/// One semaphore per key that is in use; keys nobody waits for or holds are forgotten.
+#[derive(Debug)]
+struct Slots<K: Eq + Hash> {
+    each: usize,
+    used: Mutex<HashMap<K, Arc<Semaphore>>>,
+}
+
+/// A held or awaited slot of one key.
+#[derive(Debug)]
+struct Slot<K: Eq + Hash> {
+    slots: Arc<Slots<K>>,
+    key: K,
+    semaphore: Option<Arc<Semaphore>>,
+    permit: Option<OwnedSemaphorePermit>,
+}
+
+impl<K: Clone + Eq + Hash> Slots<K> {
+    fn new(each: usize) -> Arc<Self> {
+        Arc::new(Self { each, used: Mutex::default() })
+    }
+
+    async fn acquire(self: &Arc<Self>, key: K) -> Result<Slot<K>, Busy> {
+        let semaphore = {
+            let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(used.entry(key.clone()).or_insert_with(|| Arc::new(Semaphore::new(self.each))))
+        };
+        let waiting = Arc::clone(&semaphore);
+        let mut slot = Slot { slots: Arc::clone(self), key, semaphore: Some(semaphore), permit: None };
+        slot.permit = Some(waiting.acquire_owned().await.map_err(|_| Busy)?);
+        Ok(slot)
+    }
+}
+
+impl<K: Eq + Hash> Drop for Slot<K> {
+    fn drop(&mut self) {
+        let mut used = self.slots.used.lock().unwrap_or_else(PoisonError::into_inner);
+        drop(self.permit.take());
+        drop(self.semaphore.take());
+        // The map's own is the only one left: nobody else can take one while the lock is held.
+        if used.get(&self.key).is_some_and(|semaphore| Arc::strong_count(semaphore) == 1) {
+            used.remove(&self.key);
+        }
+    }
+}
+
+/// Counts itself in a gauge for as long as it lives.
+#[derive(Debug)]
+struct Counted(IntGauge);
+
+impl Counted {
+    fn new(gauge: &IntGauge) -> Self {
+        gauge.inc();
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use policy::git_request::{GitRequest, Mount};
+
+    use super::*;
+
+    fn decision(user: &str, repo: &str) -> Decision {
+        let target = format!("/git/{repo}/git-upload-pack");
+        let request = GitRequest::parse(&Mount::default(), "POST", target.as_bytes()).unwrap();
+        let mut decision = Decision::permitting(&request, "id".into(), 0);
+        decision.user = UserName::parse(user).ok();
+        decision.client = "192.0.2.1".into();
+        decision
+    }
+
+    fn limits(running: usize, per_repository: usize, per_user: usize) -> Limits {
+        let gauge = |name: &str| IntGauge::new(name, name).unwrap();
+        let sizes = Sizes { running, per_repository, per_user, queue: Duration::from_millis(20) };
+        Limits::new(sizes, gauge("running"), gauge("queued"))
+    }
+
+    #[tokio::test]
+    async fn each_limit_holds_by_itself() {
+        for (limits, second) in [
+            (limits(1, 9, 9), decision("joe", "b.git")),
+            (limits(9, 1, 9), decision("eve", "a.git")),
+            (limits(9, 9, 1), decision("joe", "b.git")),
+        ] {
+            let first = limits.acquire(&decision("joe", "a.git")).await.unwrap();
+            assert_eq!(limits.running.get(), 1);
+            assert!(limits.acquire(&second).await.is_err());
+            drop(first);
+            assert!(limits.acquire(&second).await.is_ok());
+        }
+    }
+
+    #[tokio::test]
+    async fn callers_without_a_name_are_told_apart_by_address() {
+        let limits = limits(9, 9, 1);
+        let mut other = decision("", "a.git");
+        other.client = "192.0.2.2".into();
+        let _first = limits.acquire(&decision("", "a.git")).await.unwrap();
+        assert!(limits.acquire(&decision("", "b.git")).await.is_err());
+        assert!(limits.acquire(&other).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn nothing_is_remembered_of_requests_that_are_over() {
+        let limits = limits(1, 1, 1);
+        let first = limits.acquire(&decision("joe", "a.git")).await.unwrap();
+        assert!(limits.acquire(&decision("joe", "a.git")).await.is_err());
+        assert!(limits.acquire(&decision("eve", "b.git")).await.is_err());
+        drop(first);
+        assert!(limits.callers.used.lock().unwrap().is_empty());
+        assert!(limits.repositories.used.lock().unwrap().is_empty());
+        assert_eq!((limits.running.get(), limits.queued.get()), (0, 0));
+    }
+
+    #[tokio::test]
+    async fn a_request_that_waits_gets_the_slot_that_comes_free() {
+        let limits = Arc::new(Limits { queue: Duration::from_secs(60), ..limits(1, 1, 1) });
+        let first = limits.acquire(&decision("joe", "a.git")).await.unwrap();
+        let waiting = {
+            let limits = Arc::clone(&limits);
+            tokio::spawn(async move { limits.acquire(&decision("eve", "b.git")).await.is_ok() })
+        };
+        while limits.queued.get() == 0 {
+            tokio::task::yield_now().await;
+        }
+        drop(first);
+        assert!(waiting.await.unwrap());
+    }
+}

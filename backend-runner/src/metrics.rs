@@ -1,0 +1,96 @@
+//! What is counted. Labels come from closed sets: never a user, a repository, a path or a method.
+
+use std::time::Duration;
+
+use policy::git_request::Service;
+use prometheus::{Histogram, HistogramOpts, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
+
+/// All metrics of the daemon.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    requests: IntCounterVec,
+    duration: Histogram,
+    bytes: IntCounterVec,
+    reloads: IntCounterVec,
+    /// Children running.
+    pub running: IntGauge,
+    /// Requests waiting for a permit.
+    pub queued: IntGauge,
+    generation: IntGauge,
+    reload_success: IntGauge,
+}
+
+impl Metrics {
+    /// Registers everything.
+    ///
+    /// # Errors
+    /// When something of the same name is registered already.
+    pub fn register(registry: &Registry) -> prometheus::Result<Self> {
+        let gauge = |name, help| IntGauge::new(name, help);
+        let counters = |name, help, labels: &[&str]| IntCounterVec::new(Opts::new(name, help), labels);
+        let buckets =
+            vec![0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 120.0, 600.0, 3600.0];
+        let seconds = HistogramOpts::new(
+            "gitward_git_duration_seconds",
+            "Time from the request to the end of its git process",
+        )
+        .buckets(buckets);
+        let build = IntGaugeVec::new(Opts::new("gitward_build_info", "The version that runs"), &["version"])?;
+        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        let metrics = Self {
+            requests: counters(
+                "gitward_git_requests_total",
+                "Requests by service and outcome",
+                &["service", "outcome"],
+            )?,
+            duration: Histogram::with_opts(seconds)?,
+            bytes: counters("gitward_git_bytes_total", "Bytes of request and answer bodies", &["direction"])?,
+            reloads: counters(
+                "gitward_config_reloads_total",
+                "Reloads by file and outcome",
+                &["file", "outcome"],
+            )?,
+            running: gauge("gitward_git_running", "Requests with a running git process")?,
+            queued: gauge("gitward_git_queued", "Requests waiting for a permit")?,
+            generation: gauge("gitward_config_generation", "How often the policy was loaded")?,
+            reload_success: gauge(
+                "gitward_config_last_reload_success",
+                "Whether the last load of the policy worked",
+            )?,
+        };
+        registry.register(Box::new(build))?;
+        for counters in [&metrics.requests, &metrics.bytes, &metrics.reloads] {
+            registry.register(Box::new(counters.clone()))?;
+        }
+        for gauge in [&metrics.running, &metrics.queued, &metrics.generation, &metrics.reload_success] {
+            registry.register(Box::new(gauge.clone()))?;
+        }
+        registry.register(Box::new(metrics.duration.clone()))?;
+        Ok(metrics)
+    }
+
+    /// A request that ended without a git process; `service` is unknown when its decision was not valid.
+    pub fn refused(&self, service: Option<Service>, outcome: &'static str) {
+        self.requests
+            .with_label_values(&[service.map_or("unknown", |service| service.as_str()), outcome])
+            .inc();
+    }
+
+    /// A git process that ended.
+    pub fn ended(&self, service: Service, outcome: &'static str, took: Duration, received: u64, sent: u64) {
+        self.requests.with_label_values(&[service.as_str(), outcome]).inc();
+        self.duration.observe(took.as_secs_f64());
+        self.bytes.with_label_values(&["received"]).inc_by(received);
+        self.bytes.with_label_values(&["sent"]).inc_by(sent);
+    }
+
+    /// The policy was loaded for the `generation`-th time, or could not be.
+    pub fn loaded(&self, generation: Option<u64>) {
+        let outcome = if generation.is_some() { "ok" } else { "failed" };
+        self.reloads.with_label_values(&["policy", outcome]).inc();
+        self.reload_success.set(i64::from(generation.is_some()));
+        if let Some(generation) = generation {
+            self.generation.set(i64::try_from(generation).unwrap_or(i64::MAX));
+        }
+    }
+}

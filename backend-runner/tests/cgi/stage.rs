@@ -1,0 +1,268 @@
+//! `Stage`: a daemon of one's own in a directory of its own, with real git or a program in git's place.
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use backend_runner::config::Config;
+use backend_runner::server::Server;
+use policy::decision::{self, Decision, SigningKey};
+use policy::git_request::{GitRequest, Mount};
+use policy::identity::{GroupName, UserName};
+use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
+
+use crate::http::{Answer, Connection};
+
+pub(crate) const KEY: [u8; 32] = [7; 32];
+
+pub(crate) struct Stage {
+    pub(crate) directory: TempDir,
+    shutdown: CancellationToken,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+/// How a stage differs from the usual.
+#[derive(Default)]
+pub(crate) struct Setting<'a> {
+    /// The body of a shell script that stands in for git's programs.
+    pub(crate) git: Option<&'a str>,
+    /// More lines of configuration.
+    pub(crate) config: &'a str,
+}
+
+impl Stage {
+    pub(crate) fn new() -> Self {
+        Self::with(&Setting::default())
+    }
+
+    pub(crate) fn with(setting: &Setting<'_>) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path();
+        fs::create_dir(path.join("repos")).unwrap();
+        fs::write(path.join("policy.yaml"), "version: 1\naccess: {}\n").unwrap();
+        let mut key =
+            fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path.join("key")).unwrap();
+        key.write_all(&KEY).unwrap();
+        let git = match setting.git {
+            Some(script) => fake_git(path, script),
+            None => PathBuf::from("/usr/bin/git"),
+        };
+        let config = format!(
+            "version: 1\nlisten: unix:{socket}\nrepositories: repos\npolicy_file: policy.yaml\nsigning_key_file: key\n\
+             git: {git}\n{more}\n",
+            socket = path.join("socket").display(),
+            git = git.display(),
+            more = setting.config,
+        );
+        fs::write(path.join("backend-runner.yaml"), config).unwrap();
+        let mut stage = Self { directory, shutdown: CancellationToken::new(), thread: None };
+        stage.start();
+        stage
+    }
+
+    fn start(&mut self) {
+        let config =
+            Config::load(&self.path().join("backend-runner.yaml")).unwrap_or_else(|error| panic!("{error}"));
+        let shutdown = self.shutdown.clone();
+        let (bound, ready) = std::sync::mpsc::channel();
+        self.thread = Some(std::thread::spawn(move || {
+            let runtime =
+                tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+            runtime.block_on(async {
+                let server = Server::bind(config).unwrap();
+                bound.send(()).unwrap();
+                server.run(shutdown.cancelled()).await.unwrap();
+            });
+        }));
+        ready.recv().unwrap();
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    pub(crate) fn repository(&self, name: &str) -> PathBuf {
+        self.path().join("repos").join(name)
+    }
+
+    /// Looks like a repository, and is enough for a program in git's place.
+    pub(crate) fn hollow_repository(&self, name: &str) {
+        for part in ["objects", "refs"] {
+            fs::create_dir_all(self.repository(name).join(part)).unwrap();
+        }
+        fs::write(self.repository(name).join("HEAD"), "ref: refs/heads/main\n").unwrap();
+    }
+
+    /// A bare repository with `commits` commits on `main` and a tag.
+    pub(crate) fn filled_repository(&self, name: &str, commits: usize) -> PathBuf {
+        let bare = self.repository(name);
+        fs::create_dir_all(bare.parent().unwrap()).unwrap();
+        git(self.path(), &["init", "-q", "--bare", "-b", "main", bare.to_str().unwrap()]);
+        let mut stream = String::new();
+        for number in 0..commits {
+            let content = format!("line {number}\n");
+            stream.push_str(&format!(
+                "commit refs/heads/main\ncommitter C <c@example.org> {} +0000\ndata 2\nc\nM 644 inline file-{number}\ndata {}\n{content}\n",
+                1_700_000_000 + number,
+                content.len(),
+            ));
+        }
+        stream.push_str("reset refs/tags/v1\nfrom refs/heads/main\n\n");
+        feed(&bare, &["fast-import", "--quiet"], stream.as_bytes());
+        bare
+    }
+
+    pub(crate) fn connect(&self) -> Connection {
+        Connection::open(&self.path().join("socket"))
+    }
+
+    /// Sends one request and reads its answer.
+    pub(crate) fn ask(&self, request: &[u8]) -> Answer {
+        let mut connection = self.connect();
+        connection.send(request).unwrap();
+        connection.answer().unwrap()
+    }
+
+    pub(crate) fn stop(&mut self) {
+        self.shutdown.cancel();
+        if let Some(thread) = self.thread.take() {
+            thread.join().unwrap();
+        }
+    }
+
+    /// Tells the daemon to stop without waiting for it.
+    pub(crate) fn begin_stop(&self) {
+        self.shutdown.cancel();
+    }
+
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.thread.as_ref().is_none_or(std::thread::JoinHandle::is_finished)
+    }
+
+    /// The file a script in git's place leaves a trace in.
+    pub(crate) fn trace(&self) -> PathBuf {
+        self.path().join("trace")
+    }
+
+    pub(crate) fn traced(&self) -> String {
+        fs::read_to_string(self.trace()).unwrap_or_default()
+    }
+
+    /// Waits until the trace has `text`.
+    pub(crate) fn wait_for_trace(&self, text: &str) {
+        eventually(&format!("{text:?} in the trace"), || self.traced().contains(text));
+    }
+
+    /// Processes that have this stage's directory in their command line: children that are left.
+    pub(crate) fn processes(&self) -> Vec<String> {
+        let directory = self.path().to_str().unwrap().to_owned();
+        let entries = fs::read_dir("/proc").unwrap().flatten();
+        let lines = entries.filter_map(|entry| fs::read(entry.path().join("cmdline")).ok());
+        lines
+            .map(|line| String::from_utf8_lossy(&line).replace('\0', " "))
+            .filter(|line| line.contains(&directory))
+            .collect()
+    }
+
+    pub(crate) fn wait_for_no_processes(&self) {
+        eventually("no process left", || self.processes().is_empty());
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        self.shutdown.cancel();
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Waits for something another process does; there is no event to wait for.
+pub(crate) fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
+    let until = Instant::now() + Duration::from_secs(15);
+    while !condition() {
+        assert!(Instant::now() < until, "waited in vain for {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// A decision for the request a client would make; `joe`, unless changed.
+pub(crate) fn decision(method: &str, target: &str) -> Decision {
+    let request = GitRequest::parse(&Mount::default(), method, target.as_bytes()).unwrap();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let mut decision = Decision::permitting(&request, "0123456789abcdef".into(), now);
+    decision.user = Some(UserName::parse("joe").unwrap());
+    decision.groups =
+        vec![GroupName::parse("Domain Users").unwrap(), GroupName::parse("developers").unwrap()];
+    decision.client = "192.0.2.7".into();
+    decision
+}
+
+pub(crate) fn sign(decision: &Decision) -> String {
+    decision::sign(&SigningKey::from_bytes(KEY), decision)
+}
+
+pub(crate) fn signed(method: &str, target: &str) -> String {
+    sign(&decision(method, target))
+}
+
+/// Runs the real git, for set-up.
+pub(crate) fn git(directory: &Path, arguments: &[&str]) -> String {
+    let output = command(directory).args(arguments).output().unwrap();
+    assert!(output.status.success(), "git {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// The real git with input.
+pub(crate) fn feed(directory: &Path, arguments: &[&str], input: &[u8]) -> Vec<u8> {
+    run(command(directory).args(arguments), input)
+}
+
+fn run(command: &mut Command, input: &[u8]) -> Vec<u8> {
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let output = std::thread::scope(|scope| {
+        scope.spawn(move || stdin.write_all(input).unwrap());
+        child.wait_with_output().unwrap()
+    });
+    assert!(output.status.success(), "{command:?}");
+    output.stdout
+}
+
+/// git without the settings of whoever runs the tests.
+pub(crate) fn command(directory: &Path) -> Command {
+    let mut command = Command::new("/usr/bin/git");
+    command.current_dir(directory).env_clear().envs([
+        ("PATH", "/usr/bin:/bin"),
+        ("HOME", "/nonexistent"),
+        ("GIT_CONFIG_NOSYSTEM", "1"),
+        ("GIT_TERMINAL_PROMPT", "0"),
+        ("GIT_AUTHOR_NAME", "A"),
+        ("GIT_AUTHOR_EMAIL", "a@example.org"),
+        ("GIT_COMMITTER_NAME", "C"),
+        ("GIT_COMMITTER_EMAIL", "c@example.org"),
+    ]);
+    command
+}
+
+/// A `git` that answers the daemon's questions like git does and runs `script` in place of `git-http-backend`.
+fn fake_git(directory: &Path, script: &str) -> PathBuf {
+    let programs = directory.join("programs");
+    fs::create_dir(&programs).unwrap();
+    // Written by another process: a test that forks meanwhile would keep the file open for writing, and unfit to run.
+    let executable = |name: &str, text: String| {
+        let path = programs.join(name);
+        let write = "cat >\"$0\" && chmod 755 \"$0\"";
+        run(Command::new("/bin/sh").args(["-c", write]).arg(&path), text.as_bytes());
+        path
+    };
+    let trace = directory.join("trace");
+    executable("git-http-backend", format!("#!/bin/sh\nTRACE={}\n{script}\n", trace.display()));
+    let answers = format!("version) echo git version 2.47.3 ;; --exec-path) echo {} ;;", programs.display());
+    executable("git", format!("#!/bin/sh\ncase $1 in {answers} esac\n"))
+}
