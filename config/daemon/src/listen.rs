@@ -15,7 +15,8 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use listenfd::ListenFd;
-use serde::{Deserialize, Deserializer, de};
+use policy::document;
+use serde::{Deserialize, Deserializer};
 
 /// Where to listen: `unix:/run/gitward/authd.sock`, `127.0.0.1:9180` or `[::1]:9180`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -114,7 +115,7 @@ impl Listen {
     }
 
     fn directory_exists(&self, path: &Path) -> Result<(), BindError> {
-        let directory = path.parent().unwrap_or(Path::new("/"));
+        let directory = path.parent().unwrap_or_else(|| Path::new("/"));
         if directory.is_dir() {
             return Ok(());
         }
@@ -177,7 +178,7 @@ impl fmt::Display for Listen {
 
 impl<'de> Deserialize<'de> for Listen {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+        document::parsed(deserializer, str::parse)
     }
 }
 
@@ -189,7 +190,7 @@ impl Listener {
         match self {
             Self::Unix(socket) => {
                 let address = socket.local_addr()?;
-                Ok(Listen::Unix(address.as_pathname().unwrap_or(Path::new("")).to_owned()))
+                Ok(Listen::Unix(address.as_pathname().unwrap_or_else(|| Path::new("")).to_owned()))
             }
             Self::Tcp(socket) => socket.local_addr().map(Listen::Tcp),
         }

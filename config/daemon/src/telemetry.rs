@@ -37,7 +37,7 @@ pub enum InitError {
 pub fn init(format: Option<LogFormat>) -> Result<(), InitError> {
     let filter = match std::env::var(FILTER_VARIABLE) {
         Ok(filter) => EnvFilter::try_new(filter).map_err(InitError::Filter)?,
-        Err(_) => EnvFilter::new("info"),
+        Err(_) => EnvFilter::new(DEFAULT_FILTER),
     };
     let terminal = io::stderr().is_terminal();
     let format = format.unwrap_or(if terminal { LogFormat::Text } else { LogFormat::Json });
@@ -48,6 +48,9 @@ pub fn init(format: Option<LogFormat>) -> Result<(), InitError> {
     }
     .map_err(InitError::Twice)
 }
+
+/// Everything of ours; of the HTTP server only what went wrong.
+const DEFAULT_FILTER: &str = "info,actix_server=warn";
 
 /// The environment variable with the log filter.
 pub const FILTER_VARIABLE: &str = "GITWARD_LOG";
