@@ -1,0 +1,57 @@
+//! `authd serve`: start, serve until told to stop, drain.
+
+use std::sync::Arc;
+
+use clap::Args;
+use daemon::shutdown::Signals;
+use daemon::telemetry::{self, LogFormat};
+use tokio::runtime::Builder;
+use tokio::task;
+
+use super::{ConfigArgument, Failure};
+use crate::server::{RunError, Server, ServerError};
+use crate::state::{StartError, State};
+
+/// What `serve` can be told.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    #[command(flatten)]
+    config: ConfigArgument,
+    /// How log lines look: json or text; text on a terminal, else json
+    #[arg(long, value_name = "FORMAT", env = telemetry::FORMAT_VARIABLE)]
+    log_format: Option<LogFormat>,
+}
+
+/// Runs the daemon.
+pub fn run(arguments: &Arguments) -> Result<(), Failure> {
+    telemetry::init(arguments.log_format).map_err(Failure::other)?;
+    let runtime = Builder::new_multi_thread().worker_threads(RUNTIME_THREADS).enable_all().build();
+    let runtime = runtime.map_err(Failure::other)?;
+    let server = Server::bind(&arguments.config.config, runtime.handle().clone()).map_err(explain)?;
+    runtime.block_on(serve(server)).map_err(Failure::other)
+}
+
+async fn serve(server: Server) -> Result<(), RunError> {
+    let signals = Signals::install()?;
+    let state = server.state();
+    let (listen, admin) = (server.address()?.to_string(), server.admin_address()?.to_string());
+    tracing::info!(listen, admin, version = env!("CARGO_PKG_VERSION"), "serving");
+    server.run(signals.until_shutdown(async || reload(Arc::clone(&state)).await)).await
+}
+
+/// The state itself reports what came of it.
+async fn reload(state: Arc<State>) {
+    if let Err(error) = task::spawn_blocking(move || state.reload().is_ok()).await {
+        tracing::error!(error = error.to_string(), "a reload was aborted");
+    }
+}
+
+fn explain(error: ServerError) -> Failure {
+    match error {
+        ServerError::Start(StartError::Config(problems)) => Failure::configuration(problems.to_string()),
+        error => Failure::other(error),
+    }
+}
+
+/// Requests are served on threads of their own; this runtime keeps signals, logins and the cache going.
+const RUNTIME_THREADS: usize = 2;

@@ -1,0 +1,90 @@
+//! `users.yaml`, the embedded default directory: users with their password hashes, groups and info.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use policy::document::{self, DocumentError, RULES_LIMIT, Version};
+use policy::identity::{GroupName, User, UserName};
+use serde::Deserialize;
+
+use super::accounts::{Account, Accounts};
+use super::hash::StoredHash;
+
+/// Reads the bytes of a users file; `name` appears in errors.
+pub fn parse(name: &str, bytes: &[u8]) -> Result<Accounts, DocumentError> {
+    let document: Document = document::parse(name, bytes, RULES_LIMIT)?;
+    Ok(Accounts::new(document.users.into_iter().map(|(name, entry)| entry.into_account(name))))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Document {
+    #[serde(rename = "version")]
+    _version: Version,
+    users: BTreeMap<UserName, Entry>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Entry {
+    password: Option<StoredHash>,
+    #[serde(default)]
+    groups: BTreeSet<GroupName>,
+    #[serde(default)]
+    info: BTreeMap<String, String>,
+}
+
+impl Entry {
+    fn into_account(self, name: UserName) -> Account {
+        let user = User { name, groups: self.groups, info: self.info };
+        Account { user: Arc::new(user), hash: self.password.map(Arc::new) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HASH: &str = "$2y$05$4cFMj0k2/QAcbrjw8Wbwfex.O0ibtNmbpnLyz60LyIk8Vur/erUIy";
+
+    fn error(text: &str) -> String {
+        parse("users.yaml", text.as_bytes()).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_user_has_a_password_groups_and_info_or_none_of_them() {
+        let text = format!(
+            "version: 1\nusers:\n  joe: {{ password: {HASH}, groups: [developers], info: {{ name: Joe }} }}\n  bot: {{}}\n"
+        );
+        let accounts = parse("users.yaml", text.as_bytes()).unwrap();
+        let joe = accounts.find(&UserName::parse("joe").unwrap()).unwrap();
+        assert!(joe.hash.as_ref().unwrap().verify(b"correct"));
+        assert!(joe.user.groups.contains(&GroupName::parse("developers").unwrap()));
+        assert_eq!(joe.user.info["name"], "Joe");
+        assert!(accounts.find(&UserName::parse("bot").unwrap()).unwrap().hash.is_none());
+        assert!(accounts.find(&UserName::parse("JOE").unwrap()).is_none());
+    }
+
+    #[test]
+    fn a_password_that_is_no_strong_hash_is_refused_where_it_is_written() {
+        for password in
+            ["secret", "'{SHA}MXmmXv8lI7veU8mbKZtxnBCjUjU='", "$apr1$a6ugPmdb$Y5MDhaKbGBJXLC6VKsN6k0"]
+        {
+            let error = error(&format!("version: 1\nusers:\n  joe: {{ password: {password} }}\n"));
+            assert!(error.starts_with("users.yaml:3:"), "{error}");
+            assert!(
+                error.contains("expected argon2id or bcrypt; `authd hash-password` makes one"),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_duplicate_user_an_unknown_key_and_a_bad_name_are_refused() {
+        assert!(error("version: 1\nusers:\n  joe: {}\n  joe: {}\n").starts_with("users.yaml:4:3: "));
+        assert!(error("version: 1\nusers:\n  joe: { group: [a] }\n").contains("did you mean `groups`?"));
+        assert!(error("version: 1\nusers:\n  'joe smith': {}\n").contains("a user name has"));
+        assert!(error("version: 1\nusers:\n  anonymous: {}\n").contains("words of the policy"));
+        assert!(error("version: 1\n").contains("users"));
+    }
+}

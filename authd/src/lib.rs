@@ -1,0 +1,22 @@
+//! authd answers nginx's `auth_request` for git URLs: who is asking, and may they.
+//!
+//! One request's way: [`server`] → [`auth_request`] (the handler) → [`request`] (the subrequest's headers)
+//! → `policy::git_request` (what is asked of which repository) → [`identity`] (who asks; [`credentials`],
+//! [`failures`]) → `policy::Policy::decide` → `policy::decision::sign` → [`response`].
+//!
+//! Everything configured is in one immutable snapshot ([`state`]), made by [`load`] from [`config`] and
+//! the files it names. Whatever is unexpected is a refusal.
+
+pub mod auth_request;
+pub mod cli;
+pub mod config;
+pub mod credentials;
+pub mod failures;
+pub mod identity;
+pub mod load;
+pub mod metrics;
+pub mod network;
+pub mod request;
+pub mod response;
+pub mod server;
+pub mod state;

@@ -1,0 +1,210 @@
+//! What nginx is told. The only place in this crate where a reason becomes a status.
+//!
+//! nginx's `auth_request` knows 2xx, 401 and 403 and takes everything else for a fault of authd (500). The
+//! true status of a throttled or postponed request travels in `X-Gitward-Status`. A dependency that is
+//! down must never look like wrong credentials: git forgets a stored password on 401.
+
+use std::time::Duration;
+
+use actix_web::HttpResponse;
+use actix_web::http::StatusCode;
+use actix_web::http::header::{self, HeaderValue};
+use policy::decision;
+use policy::identity::UserName;
+
+use crate::identity::IdentifyError;
+use crate::identity::login::LoginError;
+use crate::request::UnreadableRequest;
+
+/// A yes.
+#[derive(Clone, Debug)]
+pub struct Allowed {
+    /// The signed decision.
+    pub decision: String,
+    /// For nginx's access log.
+    pub user: Option<UserName>,
+}
+
+/// A no, and why. The reason is for the log; clients learn nothing from it but the status.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Refused {
+    /// The subrequest makes no sense.
+    #[error(transparent)]
+    Unreadable(#[from] UnreadableRequest),
+    /// Not a git request, but the path could be a repository, and there were no credentials.
+    #[error("not a git request; credentials are asked for first")]
+    NotGitYet,
+    /// Not a git request.
+    #[error("not a git request")]
+    NotGit,
+    /// Nobody has said who asks, and anonymous callers may not.
+    #[error("credentials are needed")]
+    NoCredentials,
+    /// Nobody has vouched for the caller, or the caller cannot be known.
+    #[error(transparent)]
+    Identify(#[from] IdentifyError),
+    /// No rule of the policy grants it.
+    #[error("no rule grants it")]
+    NoGrant,
+    /// A rule forbids writing there.
+    #[error("frozen by {0:?}")]
+    Frozen(String),
+    /// Groups and info of the user do not fit into a header.
+    #[error("the signed decision is too large for a header")]
+    DecisionTooLarge,
+}
+
+/// The kinds of refusal nginx can be told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Unauthenticated,
+    Denied,
+    Throttled(Duration),
+    Unavailable,
+}
+
+impl Refused {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::NotGitYet | Self::NoCredentials => Kind::Unauthenticated,
+            Self::Unreadable(_) | Self::NotGit | Self::NoGrant | Self::Frozen(_) => Kind::Denied,
+            Self::DecisionTooLarge => Kind::Unavailable,
+            Self::Identify(error) => match error {
+                IdentifyError::WrongCredentials => Kind::Unauthenticated,
+                IdentifyError::UntrustedPeer | IdentifyError::UnknownToGroups => Kind::Denied,
+                IdentifyError::Login(LoginError::Throttled(throttled)) => {
+                    Kind::Throttled(throttled.retry_after)
+                }
+                IdentifyError::Login(LoginError::Unavailable(_)) => Kind::Unavailable,
+            },
+        }
+    }
+
+    /// A word for metrics and logs.
+    pub fn as_str(&self) -> &'static str {
+        match self.kind() {
+            Kind::Unauthenticated => "unauthenticated",
+            Kind::Denied => "denied",
+            Kind::Throttled(_) => "throttled",
+            Kind::Unavailable => "unavailable",
+        }
+    }
+
+    /// The status the client gets in the end.
+    pub fn status(&self) -> u16 {
+        match self.kind() {
+            Kind::Unauthenticated => 401,
+            Kind::Denied => 403,
+            Kind::Throttled(_) => 429,
+            Kind::Unavailable => 503,
+        }
+    }
+
+    /// The answer to nginx; `challenge` is the whole `WWW-Authenticate`.
+    pub fn into_response(self, challenge: &HeaderValue) -> HttpResponse {
+        match self.kind() {
+            Kind::Unauthenticated => HttpResponse::build(StatusCode::UNAUTHORIZED)
+                .insert_header((header::WWW_AUTHENTICATE, challenge.clone()))
+                .finish(),
+            Kind::Denied => HttpResponse::build(StatusCode::FORBIDDEN).finish(),
+            Kind::Throttled(retry_after) => {
+                // Rounded up: whoever comes back at that second must not find the door still shut.
+                let seconds = retry_after.as_secs() + u64::from(retry_after.subsec_nanos() > 0);
+                let message = format!("too many failed logins; try again in {} s", seconds.max(1));
+                postponed(self.status(), seconds.max(1), &message)
+            }
+            Kind::Unavailable => {
+                let message = "logins cannot be checked at the moment; your password may be right, try again";
+                postponed(self.status(), UNAVAILABLE_RETRY_SECONDS, message)
+            }
+        }
+    }
+}
+
+impl Allowed {
+    /// The answer to nginx. No body: one would cost nginx its upstream connection.
+    pub fn into_response(self) -> HttpResponse {
+        let mut response = HttpResponse::build(StatusCode::OK);
+        response.insert_header((decision::HEADER, self.decision));
+        if let Some(user) = self.user {
+            response.insert_header((USER, user.as_str()));
+        }
+        response.finish()
+    }
+}
+
+/// A refusal whose true status nginx must be told apart.
+fn postponed(status: u16, retry_after: u64, message: &str) -> HttpResponse {
+    HttpResponse::build(StatusCode::FORBIDDEN)
+        .insert_header((STATUS, status.to_string()))
+        .insert_header((MESSAGE, message))
+        .insert_header((header::RETRY_AFTER, retry_after.to_string()))
+        .finish()
+}
+
+const USER: &str = "X-Gitward-User";
+const STATUS: &str = "X-Gitward-Status";
+const MESSAGE: &str = "X-Gitward-Message";
+
+/// A queue is worked off, and an outage noticed, in about this time.
+const UNAVAILABLE_RETRY_SECONDS: u64 = 5;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::failures::{Scope, Throttled};
+    use crate::identity::pool::PoolError;
+
+    fn refuse(refused: impl Into<Refused>) -> HttpResponse {
+        refused.into().into_response(&HeaderValue::from_static("Basic realm=\"git\", charset=\"UTF-8\""))
+    }
+
+    fn text<'a>(response: &'a HttpResponse, name: &str) -> Option<&'a str> {
+        response.headers().get(name).map(|value| value.to_str().unwrap())
+    }
+
+    #[test]
+    fn wrong_and_missing_credentials_get_the_same_challenge() {
+        for refused in [Refused::NoCredentials, Refused::NotGitYet, IdentifyError::WrongCredentials.into()] {
+            let response = refuse(refused);
+            assert_eq!(response.status(), 401);
+            assert_eq!(text(&response, "www-authenticate"), Some("Basic realm=\"git\", charset=\"UTF-8\""));
+            assert_eq!(response.headers().len(), 1);
+        }
+    }
+
+    #[test]
+    fn every_way_of_being_denied_looks_the_same() {
+        for refused in [
+            Refused::NoGrant,
+            Refused::NotGit,
+            Refused::Frozen("old/".into()),
+            UnreadableRequest::Missing("x").into(),
+            IdentifyError::UntrustedPeer.into(),
+            IdentifyError::UnknownToGroups.into(),
+        ] {
+            let response = refuse(refused);
+            assert_eq!(response.status(), 403);
+            assert_eq!(response.headers().len(), 0);
+        }
+    }
+
+    #[test]
+    fn an_outage_is_never_a_401() {
+        let response = refuse(IdentifyError::Login(LoginError::Unavailable(PoolError::Full)));
+        assert_eq!(response.status(), 403);
+        assert_eq!(text(&response, "x-gitward-status"), Some("503"));
+        assert_eq!(text(&response, "retry-after"), Some("5"));
+    }
+
+    #[test]
+    fn a_throttled_client_is_told_when_to_come_back() {
+        let throttled =
+            Throttled { scope: Scope::Client([0; 8]), retry_after: Duration::from_millis(12_300) };
+        let response = refuse(IdentifyError::Login(LoginError::Throttled(throttled)));
+        assert_eq!(response.status(), 403);
+        assert_eq!(text(&response, "x-gitward-status"), Some("429"));
+        assert_eq!(text(&response, "retry-after"), Some("13"));
+        assert_eq!(text(&response, "x-gitward-message"), Some("too many failed logins; try again in 13 s"));
+    }
+}

@@ -1,0 +1,135 @@
+//! Binds the listeners, serves until told to stop, then drains.
+//!
+//! The data listener answers `GET /auth/nginx` and nothing else. Metrics and health have a listener of
+//! their own (`daemon::admin`). A listener that ends by itself ends the daemon: the service manager starts
+//! it again.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::{App, HttpServer, dev, web};
+use daemon::admin;
+use daemon::listen::{BindError, Listen, Listener};
+use tokio::runtime::Handle;
+use tokio::task::{JoinError, JoinHandle};
+
+use crate::auth_request::{Front, auth_request};
+use crate::state::{StartError, State};
+
+/// A configured daemon with its listeners bound.
+#[derive(Debug)]
+pub struct Server {
+    data: Listener,
+    admin: Listener,
+    state: Arc<State>,
+}
+
+/// Why the daemon cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    /// Something it needs is missing or wrong.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// A listener cannot be bound.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+}
+
+/// Why the daemon ended unasked.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The system would not let it serve.
+    #[error("cannot serve")]
+    Serve(#[from] io::Error),
+    /// A part of it is gone.
+    #[error("a listener ended unexpectedly")]
+    Ended(#[from] JoinError),
+}
+
+// === impl Server ===
+
+impl Server {
+    /// Loads the configuration and binds. Passwords are verified on `runtime`.
+    pub fn bind(config_path: &Path, runtime: Handle) -> Result<Self, ServerError> {
+        let state = Arc::new(State::start(config_path, runtime)?);
+        let config = &state.snapshot().config;
+        Ok(Self { data: config.listen.bind()?, admin: config.admin.bind()?, state })
+    }
+
+    /// Where nginx may ask; with port 0 configured, the port the system chose.
+    pub fn address(&self) -> io::Result<Listen> {
+        self.data.address()
+    }
+
+    /// Where metrics and health are.
+    pub fn admin_address(&self) -> io::Result<Listen> {
+        self.admin.address()
+    }
+
+    /// For reloading.
+    pub fn state(&self) -> Arc<State> {
+        Arc::clone(&self.state)
+    }
+
+    /// Serves until `shutdown` is over, then finishes what is under way.
+    pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), RunError> {
+        let Self { data, admin, state } = self;
+        let probe = Arc::clone(&state);
+        let admin = admin::server(admin, state.metrics().registry(), Arc::new(move || probe.readiness()))?;
+        let data = data_server(data, Arc::clone(&state))?;
+        let (data_handle, admin_handle) = (data.handle(), admin.handle());
+        let (mut data, mut admin) = (spawn(data), spawn(admin));
+        tokio::select! {
+            () = shutdown => {}
+            ended = &mut data => return flatten(ended),
+            ended = &mut admin => return flatten(ended),
+        }
+        tracing::info!("draining");
+        state.drain();
+        data_handle.stop(true).await;
+        admin_handle.stop(false).await;
+        tracing::info!("stopped");
+        flatten(data.await).and(flatten(admin.await))
+    }
+}
+
+fn data_server(listener: Listener, state: Arc<State>) -> io::Result<dev::Server> {
+    let unix = matches!(listener, Listener::Unix(_));
+    let front = web::Data::new(Front { state, unix });
+    let server = HttpServer::new(move || {
+        App::new().app_data(front.clone()).route("/auth/nginx", web::get().to(auth_request))
+    })
+    .workers(workers())
+    .keep_alive(KEEP_ALIVE)
+    // Else a handler would run on for a client that has gone.
+    .h1_allow_half_closed(false)
+    .disable_signals()
+    .shutdown_timeout(DRAIN_SECONDS);
+    let server = match listener {
+        Listener::Unix(socket) => server.listen_uds(socket)?,
+        Listener::Tcp(socket) => server.listen(socket)?,
+    };
+    Ok(server.run())
+}
+
+/// authd is nginx's sidecar: an answer takes microseconds, and nginx needs the cores.
+fn workers() -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    (cores / 2).clamp(1, 2)
+}
+
+fn spawn(server: dev::Server) -> JoinHandle<io::Result<()>> {
+    tokio::spawn(server)
+}
+
+fn flatten(ended: Result<io::Result<()>, JoinError>) -> Result<(), RunError> {
+    Ok(ended??)
+}
+
+/// Longer than nginx keeps its side (60 s): who closes first must be the one who sends.
+const KEEP_ALIVE: Duration = Duration::from_secs(75);
+
+/// The longest wait for a password check, with a margin.
+const DRAIN_SECONDS: u64 = 20;
