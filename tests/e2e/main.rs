@@ -1,0 +1,21 @@
+//! Every scenario, one test binary: real nginx, real git, both daemons. One module per topic.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
+
+mod attacks_git; // repositories that git would take for another one, and settings that would open them
+mod cells; // the matrix in numbers: who, what, where
+mod cgi_output; // a git that answers nonsense
+mod confidentiality; // what must never be seen: passwords, and the difference between hidden and absent
+mod framing; // where one request ends and the next begins
+mod headers; // header fields that pose as ours
+mod hook_environment; // exactly what a hook and git get to see
+mod lifetime; // no process outlives its request
+mod limits; // queues, throttling, idle clients, draining
+mod matrix; // who may do what, every combination
+mod observability; // request ids, logs and metrics
+mod outages; // dead and misbehaving daemons
+mod protocol; // what real clients send: compression, chunks, many refs, object formats
+mod runner_direct; // requests that reach backend-runner without nginx and authd
+mod samples; // every file in config/ and nginx/ works as it is
+mod targets; // request targets outside the grammar
+mod volume; // a gigabyte in each direction in constant memory

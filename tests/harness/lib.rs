@@ -1,0 +1,29 @@
+//! Starts everything a scenario needs, for real: nginx with the repository's own configuration, `authd`,
+//! `backend-runner`, bare repositories and git clients.
+//!
+//! A [`Stack`] lives in one temporary directory, listens on a free port, shares nothing with other
+//! stacks and is gone when dropped. The scenarios are in `tests/e2e`.
+
+#![forbid(unsafe_code)]
+
+mod builder;
+pub mod decisions;
+pub mod git;
+pub mod http;
+pub mod message;
+pub mod nginx;
+pub mod people;
+pub mod pkt;
+pub mod process;
+pub mod procfs;
+pub mod repositories;
+pub mod settings;
+mod stack;
+
+pub use builder::Builder;
+pub use git::Git;
+pub use http::Address;
+pub use message::{Request, Response};
+pub use process::{Process, until, until_true};
+pub use repositories::{Repositories, Repository};
+pub use stack::Stack;
