@@ -10,7 +10,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use backend_runner::config::Config;
 use backend_runner::server::Server;
 use policy::decision::{self, Decision, SigningKey};
-use policy::git_request::{GitRequest, Mount};
+use policy::git_request::{GitRequest, Mount, Service};
 use policy::identity::{GroupName, UserName};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
@@ -157,15 +157,15 @@ impl Stage {
         eventually(&format!("{text:?} in the trace"), || self.traced().contains(text));
     }
 
-    /// Processes that have this stage's directory in their command line: children that are left.
+    /// Children that are left, and theirs: they all have this stage's directory in their environment.
     pub(crate) fn processes(&self) -> Vec<String> {
-        let directory = self.path().to_str().unwrap().to_owned();
-        let entries = fs::read_dir("/proc").unwrap().flatten();
-        let lines = entries.filter_map(|entry| fs::read(entry.path().join("cmdline")).ok());
-        lines
-            .map(|line| String::from_utf8_lossy(&line).replace('\0', " "))
-            .filter(|line| line.contains(&directory))
-            .collect()
+        let directory = self.path().to_str().unwrap();
+        let entries = fs::read_dir("/proc").unwrap().flatten().map(|entry| entry.path());
+        let of_this = entries.filter(|path| {
+            fs::read(path.join("environ"))
+                .is_ok_and(|bytes| String::from_utf8_lossy(&bytes).contains(directory))
+        });
+        of_this.filter_map(|path| fs::read_to_string(path.join("stat")).ok()).collect()
     }
 
     pub(crate) fn wait_for_no_processes(&self) {
@@ -209,6 +209,19 @@ pub(crate) fn sign(decision: &Decision) -> String {
 
 pub(crate) fn signed(method: &str, target: &str) -> String {
     sign(&decision(method, target))
+}
+
+/// A signed decision for a plain file, which the grammar of smart HTTP does not know.
+pub(crate) fn dumb_decision(path_info: &str) -> String {
+    let mut decision = decision("GET", "/git/a.git/info/refs?service=git-upload-pack");
+    decision.service = Service::Dumb;
+    decision.path_info = path_info.into();
+    decision.query = String::new();
+    sign(&decision)
+}
+
+pub(crate) fn gzip(bytes: &[u8]) -> Vec<u8> {
+    run(Command::new("gzip").arg("-c"), bytes)
 }
 
 /// Runs the real git, for set-up.
