@@ -12,7 +12,7 @@ help: ## show this list
 	@sed -n 's/^\([a-z0-9]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
 demo: ## run everything on this machine until Ctrl-C (PORT=8080)
-	@PORT=$(PORT) .ci/demo
+	@exec env PORT=$(PORT) .ci/demo
 
 test: tools fmt clippy unit e2e doc ## all checks and tests, from a fresh checkout
 
