@@ -60,7 +60,7 @@ enum Kind {
     Unauthenticated,
     Denied,
     Throttled(Duration),
-    Unavailable,
+    Unavailable(&'static str),
 }
 
 impl Refused {
@@ -68,14 +68,14 @@ impl Refused {
         match self {
             Self::NotGitYet | Self::NoCredentials => Kind::Unauthenticated,
             Self::Unreadable(_) | Self::NotGit | Self::NoGrant | Self::Frozen(_) => Kind::Denied,
-            Self::DecisionTooLarge => Kind::Unavailable,
+            Self::DecisionTooLarge => Kind::Unavailable(TOO_LARGE),
             Self::Identify(error) => match error {
                 IdentifyError::WrongCredentials => Kind::Unauthenticated,
                 IdentifyError::UntrustedPeer | IdentifyError::UnknownToGroups => Kind::Denied,
                 IdentifyError::Login(LoginError::Throttled(throttled)) => {
                     Kind::Throttled(throttled.retry_after)
                 }
-                IdentifyError::Login(LoginError::Unavailable(_)) => Kind::Unavailable,
+                IdentifyError::Login(LoginError::Unavailable(_)) => Kind::Unavailable(NOT_NOW),
             },
         }
     }
@@ -86,7 +86,7 @@ impl Refused {
             Kind::Unauthenticated => "unauthenticated",
             Kind::Denied => "denied",
             Kind::Throttled(_) => "throttled",
-            Kind::Unavailable => "unavailable",
+            Kind::Unavailable(_) => "unavailable",
         }
     }
 
@@ -96,7 +96,7 @@ impl Refused {
             Kind::Unauthenticated => 401,
             Kind::Denied => 403,
             Kind::Throttled(_) => 429,
-            Kind::Unavailable => 503,
+            Kind::Unavailable(_) => 503,
         }
     }
 
@@ -113,10 +113,7 @@ impl Refused {
                 let message = format!("too many failed logins; try again in {} s", seconds.max(1));
                 postponed(self.status(), seconds.max(1), &message)
             }
-            Kind::Unavailable => {
-                let message = "logins cannot be checked at the moment; your password may be right, try again";
-                postponed(self.status(), UNAVAILABLE_RETRY_SECONDS, message)
-            }
+            Kind::Unavailable(message) => postponed(self.status(), UNAVAILABLE_RETRY_SECONDS, message),
         }
     }
 }
@@ -145,6 +142,9 @@ fn postponed(status: u16, retry_after: u64, message: &str) -> HttpResponse {
 const USER: &str = "X-Gitward-User";
 const STATUS: &str = "X-Gitward-Status";
 const MESSAGE: &str = "X-Gitward-Message";
+
+const NOT_NOW: &str = "logins cannot be checked at the moment; your password may be right, try again";
+const TOO_LARGE: &str = "you are in more groups than a request can carry; the administrator must help";
 
 /// A queue is worked off, and an outage noticed, in about this time.
 const UNAVAILABLE_RETRY_SECONDS: u64 = 5;

@@ -27,12 +27,13 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     telemetry::init(arguments.log_format).map_err(Failure::other)?;
     let runtime = Builder::new_multi_thread().worker_threads(RUNTIME_THREADS).enable_all().build();
     let runtime = runtime.map_err(Failure::other)?;
+    // Caught from here on: a SIGHUP that comes while the configuration is read must not end the daemon.
+    let signals = runtime.block_on(async { Signals::install() }).map_err(Failure::other)?;
     let server = Server::bind(&arguments.config.config, runtime.handle().clone()).map_err(explain)?;
-    runtime.block_on(serve(server)).map_err(Failure::other)
+    runtime.block_on(serve(server, signals)).map_err(Failure::other)
 }
 
-async fn serve(server: Server) -> Result<(), RunError> {
-    let signals = Signals::install()?;
+async fn serve(server: Server, signals: Signals) -> Result<(), RunError> {
     let state = server.state();
     let (listen, admin) = (server.address()?.to_string(), server.admin_address()?.to_string());
     tracing::info!(listen, admin, version = env!("CARGO_PKG_VERSION"), "serving");

@@ -12,7 +12,7 @@ use super::hash::StoredHash;
 
 /// Reads the bytes of a users file; `name` appears in errors.
 pub fn parse(name: &str, bytes: &[u8]) -> Result<Accounts, DocumentError> {
-    let document: Document = document::parse(name, bytes, RULES_LIMIT)?;
+    let document: Document = document::parse(name, bytes, RULES_LIMIT).map_err(without_values)?;
     Ok(Accounts::new(document.users.into_iter().map(|(name, entry)| entry.into_account(name))))
 }
 
@@ -39,6 +39,16 @@ impl Entry {
         let user = User { name, groups: self.groups, info: self.info };
         Account { user: Arc::new(user), hash: self.password.map(Arc::new) }
     }
+}
+
+/// The line of a mistake is not shown, nor the value in it: it may be a hash, or a password that somebody
+/// wrote where its hash belongs, and errors end up in logs.
+fn without_values(error: DocumentError) -> DocumentError {
+    let DocumentError { name, position, mut message, .. } = error;
+    if let (Some(start), Some(end)) = (message.find("string \""), message.rfind("\", expected")) {
+        message.replace_range(start + "string".len()..=end, "");
+    }
+    DocumentError::new(&name, "", position, message)
 }
 
 #[cfg(test)]
@@ -76,6 +86,23 @@ mod tests {
                 error.contains("expected argon2id or bcrypt; `authd hash-password` makes one"),
                 "{error}"
             );
+        }
+    }
+
+    #[test]
+    fn an_error_never_shows_what_may_be_a_secret() {
+        for (text, place) in [
+            ("joe: { pasword: hunter2 }", "users.yaml:3:10: users.joe: unknown field `pasword`"),
+            ("joe: { password: hunter2 }", "users.yaml:3:20: users.joe.password: this is no password hash"),
+            ("joe: hunter2", "users.yaml:3:8: users.joe: invalid type: string, expected struct"),
+            (
+                "joe: { groups: hunter2 }",
+                "users.yaml:3:18: users.joe.groups: invalid type: string, expected a sequence",
+            ),
+        ] {
+            let error = error(&format!("version: 1\nusers:\n  {text}\n"));
+            assert!(error.starts_with(place), "{error}");
+            assert!(!error.contains("hunter2"), "{error}");
         }
     }
 

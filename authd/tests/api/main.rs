@@ -1,0 +1,9 @@
+//! authd as nginx sees it: the real server on a real socket, asked with bytes. One binary, to link once.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should say so and end")]
+
+mod logins; // what a login costs, and who may not try again
+mod process; // the program itself: signals, exit codes, logs
+mod reload; // files that change under a running daemon
+mod stage; // starts a server in a directory of its own, and asks it
+mod statuses; // who gets which answer
+mod upstream; // front servers that name the user
