@@ -1,5 +1,5 @@
-//! What both daemons do the same way: listening sockets, the shared signing key file, units in
-//! configuration files, logs, the admin listener, and the signals of a service manager.
+//! What both daemons do the same way: listening sockets, the shared signing key file,
+//! logs, the admin listener, and the signals of a service manager.
 //!
 //! Everything here does I/O and knows nothing of users, repositories or decisions; those are in the
 //! `policy` crate, which does no I/O.
@@ -9,4 +9,4 @@ pub mod listen;
 pub mod shutdown;
 pub mod signing_key;
 pub mod telemetry;
-pub mod units;
+pub use policy::units;

@@ -12,7 +12,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 
-use crate::git_request::{Access, GitRequest, Service};
+use crate::git_request::{Access, GitRequest, Mount, Service};
 use crate::identity::{GroupName, UserName};
 use crate::repo_path::RepoPath;
 
@@ -109,12 +109,14 @@ impl Decision {
         }
     }
 
-    /// The parts agree with each other.
+    /// The parts agree with each other: what git would be told is a request of the grammar, for this repository and service.
     fn is_coherent(&self) -> bool {
-        let below = self.path_info.strip_prefix('/').and_then(|path| path.strip_prefix(self.repo.as_str()));
+        let mark = if self.query.is_empty() { "" } else { "?" };
+        let target = format!("{}{mark}{}", self.path_info, self.query);
+        let request = GitRequest::parse(&Mount::root(), self.service.method(), target.as_bytes());
         self.v == 1
+            && request.is_ok_and(|request| request.repo == self.repo && request.service == self.service)
             && self.access == self.service.access()
-            && below.is_some_and(|endpoint| endpoint.is_empty() || endpoint.starts_with('/'))
             && self.exp >= self.iat
             && self.exp - self.iat <= LIFETIME_SECONDS
     }
@@ -178,7 +180,6 @@ pub fn verify(key: &SigningKey, header: &str, now: u64) -> Result<Decision, Veri
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::git_request::Mount;
     use proptest::prelude::*;
 
     const NOW: u64 = 1_800_000_000;
@@ -237,6 +238,9 @@ mod tests {
             Decision { access: Access::Read, ..decision() },
             Decision { path_info: "/team/other.git/git-receive-pack".to_owned(), ..decision() },
             Decision { path_info: "/team/test.gitx".to_owned(), ..decision() },
+            Decision { path_info: "/team/test.git/../other.git/git-receive-pack".to_owned(), ..decision() },
+            Decision { path_info: "/team/test.git/git-upload-pack".to_owned(), ..decision() },
+            Decision { query: "service=git-receive-pack".to_owned(), ..decision() },
             Decision { exp: NOW + 3600, ..decision() },
             Decision { v: 2, ..decision() },
         ] {

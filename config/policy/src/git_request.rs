@@ -1,6 +1,6 @@
 //! `GitRequest`: what a client asks of git, parsed once from the raw request target.
 //!
-//! This is the only parser of client URLs in Gitward, and [`ENDPOINTS`] below is all of smart HTTP it knows. It follows
+//! This is the only parser of client URLs in Gitward, and the table `ENDPOINTS` below is all of smart HTTP it knows. It follows
 //! git's `http-protocol` manual page, but never decodes: a target outside the grammar is refused, whatever a lenient reader
 //! might make of it. Printing a request gives back the bytes it was parsed from.
 
@@ -266,6 +266,12 @@ impl Mount {
             None if inner.is_empty() => Ok(Self(text.into())),
             _ => Err(InvalidMount),
         }
+    }
+
+    /// `/`: repositories stand at the top.
+    #[must_use]
+    pub fn root() -> Self {
+        Self("/".into())
     }
 
     /// The mount with both slashes.

@@ -9,7 +9,7 @@
 //! - [`level`], [`access`], [`branch`], [`glob`]: the rules, and what they say for one repository.
 //! - [`ref_update`], [`push`]: what a push asks for, and the verdict of the branch rules on it.
 //! - [`decision`]: the signed header between the daemons.
-//! - [`document`]: strict YAML with errors that show the place.
+//! - [`document`], [`units`]: strict YAML with errors that show the place, and quantities in it.
 
 pub mod access;
 pub mod branch;
@@ -25,5 +25,6 @@ pub mod ref_update;
 pub mod repo_path;
 mod shape;
 pub mod subject;
+pub mod units;
 
 pub use policy::Policy;

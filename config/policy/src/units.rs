@@ -6,7 +6,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use policy::document;
+use crate::document;
 use serde::{Deserialize, Deserializer};
 
 /// A length of time: a whole number with `ms`, `s`, `m`, `h` or `d`.
