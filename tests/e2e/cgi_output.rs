@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use harness::people::READER;
 use harness::pkt::advertisement;
-use harness::{Request, Response, Stack};
+use harness::{Request, Response, Stack, until_true};
 
 const SCRIPT: &str = r#"#!/bin/sh
 ok='Content-Type: application/x-git-upload-pack-advertisement'
@@ -77,7 +77,8 @@ fn a_head_that_makes_no_sense_is_a_fault_of_ours() {
 fn the_log_names_the_reason_of_a_failed_git() {
     let stack = stack();
     ask(&stack, "failed.git");
-    assert!(stack.runner.log().contains("something broke"), "{}", stack.runner.log());
+    let logged = || stack.runner.log().contains("something broke");
+    until_true("the reason in the log", Duration::from_secs(7), logged).unwrap();
 }
 
 #[test]

@@ -15,12 +15,12 @@ use harness::{Request, Response, Stack};
 /// What a broken authd might say to the subrequest, and what the client may get then.
 const ANSWERS: &[(&str, &[u16])] = &[
     ("", &[503]),
-    ("garbage\r\n\r\n", &[503]),
+    ("garbage\r\n\r\n", &[500, 503]),
     ("HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n", &[503]),
     ("HTTP/1.1 502 Oops\r\nContent-Length: 0\r\n\r\n", &[503]),
     ("HTTP/1.1 503 Oops\r\nContent-Length: 0\r\n\r\n", &[503]),
     ("HTTP/1.1 400 Oops\r\nContent-Length: 0\r\n\r\n", &[503]),
-    ("HTTP/1.1 404 Oops\r\nContent-Length: 0\r\n\r\n", &[503]),
+    ("HTTP/1.1 404 Oops\r\nContent-Length: 0\r\n\r\n", &[500, 503]),
     ("HTTP/1.1 413 Oops\r\nContent-Length: 0\r\n\r\n", &[503]),
     ("HTTP/1.1 429 Oops\r\nContent-Length: 0\r\n\r\n", &[503]),
     ("HTTP/1.1 301 Moved\r\nLocation: http://evil/\r\nContent-Length: 0\r\n\r\n", &[500, 503]),

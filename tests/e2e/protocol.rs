@@ -30,7 +30,7 @@ fn a_fetch_with_a_compressed_request_works_in_every_version() {
 #[test]
 fn the_client_and_the_server_speak_the_version_that_was_asked_for() {
     let stack = seeded();
-    for (version, sign) in [(0, "clone< # service=git-upload-pack"), (1, "< version 1"), (2, "< version 2")] {
+    for (version, sign) in [(0, "< # service=git-upload-pack"), (1, "< version 1"), (2, "< version 2")] {
         let trace = stack.path().join(format!("trace-{version}"));
         let git =
             stack.git_as(READER).protocol(version).variable("GIT_TRACE_PACKET", trace.to_str().unwrap());
@@ -248,7 +248,7 @@ fn many_refs(stack: &Stack, count: usize) {
         let _ = write!(
             stream,
             "commit refs/heads/branch-{number}\ncommitter Test <test@example.org> {} +0000\ndata 2\nx\n\
-             from refs/heads/main^0\n\n",
+             from refs/heads/main\n\n",
             1_700_000_000 + number
         );
     }
