@@ -6,17 +6,20 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
+use std::path::PathBuf;
 
-use serde::Deserialize;
 use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
-use serde::de::{self, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{self, Deserializer, IntoDeserializer, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Serialize, Serializer};
 
+use crate::content::{EmailPattern, MessagePattern, PathPattern};
 use crate::document;
 use crate::glob::Glob;
 use crate::identity::GroupName;
 use crate::level::{LevelPath, LevelTree, Visit};
 use crate::repo_path::RepoPath;
 use crate::subject::{self, Subjects};
+use crate::units::ByteSize;
 
 /// A rule that a level sets, or switches off.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,26 +31,50 @@ pub enum Setting<T> {
 }
 
 /// What one level says about branches; a key that is absent says nothing.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LevelBranches {
     /// Branches in order: a revision enters one only if it is in the one before.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub flow: Option<Setting<Vec<BranchName>>>,
     /// Who may do what to branches that match.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub protect: Option<Setting<BTreeMap<Glob, RefRights>>>,
     /// Who may do what to tags that match.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub tags: Option<Setting<BTreeMap<Glob, RefRights>>>,
     /// Prefixes besides `refs/heads/` and `refs/tags/` that may be pushed to.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub namespaces: Option<Setting<Vec<Namespace>>>,
+    /// The largest file a push may bring.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_blob: Option<Setting<ByteSize>>,
+    /// Files a push may not bring or change.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub forbidden_paths: Option<Setting<Vec<PathPattern>>>,
+    /// Whose commits a push may bring, by the author's address.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub author_email: Option<Setting<Vec<EmailPattern>>>,
+    /// What every new commit's message must match.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message: Option<Setting<MessagePattern>>,
+    /// The `allowed_signers` file (see ssh-keygen(1)) that every new commit must be signed by.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub signed_by: Option<Setting<PathBuf>>,
+    /// Who may set all these rules aside for one push, with a reason, by `-o gitward.override=<reason>`.
+    #[serde(rename = "override")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub emergency: Option<Setting<Subjects>>,
 }
 
 /// Who may do what to the refs one pattern matches; whoever is not named may not.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RefRights {
     /// Fast-forward.
     pub write: Subjects,
     /// Create; where this is absent, those who may write may create.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub create: Option<Subjects>,
     /// Update without being a fast-forward.
     pub force: Subjects,
@@ -56,11 +83,13 @@ pub struct RefRights {
 }
 
 /// A branch by its name below `refs/heads/`, without wildcards.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(transparent)]
 pub struct BranchName(Box<str>);
 
 /// A prefix of ref names, such as `refs/notes/`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
 pub struct Namespace(Box<str>);
 
 /// The branch rules of a whole policy.
@@ -71,17 +100,32 @@ pub struct BranchRules {
     is_empty: bool,
 }
 
-/// The rules that hold for one repository, with the level each comes from.
+/// A rule that holds, with the level it comes from.
+pub type Sourced<'p, T> = Option<(&'p LevelPath, &'p T)>;
+
+/// The rules that hold for one repository.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RepositoryRules<'p> {
     /// See [`LevelBranches::flow`].
-    pub flow: Option<(&'p LevelPath, &'p [BranchName])>,
+    pub flow: Sourced<'p, Vec<BranchName>>,
     /// See [`LevelBranches::protect`].
-    pub protect: Option<(&'p LevelPath, &'p BTreeMap<Glob, RefRights>)>,
+    pub protect: Sourced<'p, BTreeMap<Glob, RefRights>>,
     /// See [`LevelBranches::tags`].
-    pub tags: Option<(&'p LevelPath, &'p BTreeMap<Glob, RefRights>)>,
+    pub tags: Sourced<'p, BTreeMap<Glob, RefRights>>,
     /// See [`LevelBranches::namespaces`].
-    pub namespaces: Option<(&'p LevelPath, &'p [Namespace])>,
+    pub namespaces: Sourced<'p, Vec<Namespace>>,
+    /// See [`LevelBranches::max_blob`].
+    pub max_blob: Sourced<'p, ByteSize>,
+    /// See [`LevelBranches::forbidden_paths`].
+    pub forbidden_paths: Sourced<'p, Vec<PathPattern>>,
+    /// See [`LevelBranches::author_email`].
+    pub author_email: Sourced<'p, Vec<EmailPattern>>,
+    /// See [`LevelBranches::message`].
+    pub message: Sourced<'p, MessagePattern>,
+    /// See [`LevelBranches::signed_by`].
+    pub signed_by: Sourced<'p, PathBuf>,
+    /// See [`LevelBranches::emergency`].
+    pub emergency: Sourced<'p, Subjects>,
 }
 
 impl BranchRules {
@@ -94,6 +138,12 @@ impl BranchRules {
     fn new(levels: BTreeMap<LevelPath, LevelBranches>) -> Self {
         let groups = subject::groups(levels.values().flat_map(LevelBranches::subjects));
         Self { is_empty: levels.is_empty(), levels: LevelTree::new(levels), groups }
+    }
+
+    /// Rules that hold for every repository: what a hook makes of [`RepositoryRules::to_level`].
+    #[must_use]
+    pub fn of_level(rules: LevelBranches) -> Self {
+        Self::new(BTreeMap::from([(LevelPath::root(), rules)]))
     }
 
     /// Whether some rule names the group.
@@ -115,20 +165,48 @@ impl BranchRules {
         self.levels.walk(repo, &mut |Visit { path, value, rank, .. }| visits.push((rank, path, value)));
         visits.sort_by_key(|(rank, ..)| *rank);
         RepositoryRules {
-            flow: nearest(&visits, |level| level.flow.as_ref()).map(|(path, flow)| (path, flow.as_slice())),
+            flow: nearest(&visits, |level| level.flow.as_ref()),
             protect: nearest(&visits, |level| level.protect.as_ref()),
             tags: nearest(&visits, |level| level.tags.as_ref()),
-            namespaces: nearest(&visits, |level| level.namespaces.as_ref())
-                .map(|(path, namespaces)| (path, namespaces.as_slice())),
+            namespaces: nearest(&visits, |level| level.namespaces.as_ref()),
+            max_blob: nearest(&visits, |level| level.max_blob.as_ref()),
+            forbidden_paths: nearest(&visits, |level| level.forbidden_paths.as_ref()),
+            author_email: nearest(&visits, |level| level.author_email.as_ref()),
+            message: nearest(&visits, |level| level.message.as_ref()),
+            signed_by: nearest(&visits, |level| level.signed_by.as_ref()),
+            emergency: nearest(&visits, |level| level.emergency.as_ref()),
         }
     }
+}
+
+impl RepositoryRules<'_> {
+    /// The same rules as those of one level: what a hook is handed.
+    #[must_use]
+    pub fn to_level(&self) -> LevelBranches {
+        LevelBranches {
+            flow: on(self.flow),
+            protect: on(self.protect),
+            tags: on(self.tags),
+            namespaces: on(self.namespaces),
+            max_blob: on(self.max_blob),
+            forbidden_paths: on(self.forbidden_paths),
+            author_email: on(self.author_email),
+            message: on(self.message),
+            signed_by: on(self.signed_by),
+            emergency: on(self.emergency),
+        }
+    }
+}
+
+fn on<T: Clone>(rule: Sourced<'_, T>) -> Option<Setting<T>> {
+    rule.map(|(_, value)| Setting::On(value.clone()))
 }
 
 /// The setting of the last level that has one, unless that is `off`.
 fn nearest<'p, T>(
     visits: &[(usize, &'p LevelPath, &'p LevelBranches)],
     key: impl Fn(&'p LevelBranches) -> Option<&'p Setting<T>>,
-) -> Option<(&'p LevelPath, &'p T)> {
+) -> Sourced<'p, T> {
     let (path, setting) = visits.iter().rev().find_map(|(_, path, level)| Some((*path, key(level)?)))?;
     match setting {
         Setting::Off => None,
@@ -138,16 +216,24 @@ fn nearest<'p, T>(
 
 impl LevelBranches {
     fn subjects(&self) -> impl Iterator<Item = &Subjects> {
-        [&self.protect, &self.tags]
-            .into_iter()
-            .filter_map(|setting| match setting {
-                Some(Setting::On(rights)) => Some(rights),
-                _ => None,
-            })
-            .flat_map(BTreeMap::values)
-            .flat_map(|rights| {
-                [&rights.write, &rights.force, &rights.delete].into_iter().chain(&rights.create)
-            })
+        let rights = [&self.protect, &self.tags].into_iter().flatten().filter_map(Setting::value);
+        let subjects = rights.flat_map(BTreeMap::values).flat_map(RefRights::subjects);
+        subjects.chain(self.emergency.iter().filter_map(Setting::value))
+    }
+}
+
+impl RefRights {
+    fn subjects(&self) -> impl Iterator<Item = &Subjects> {
+        [&self.write, &self.force, &self.delete].into_iter().chain(&self.create)
+    }
+}
+
+impl<T> Setting<T> {
+    fn value(&self) -> Option<&T> {
+        match self {
+            Self::Off => None,
+            Self::On(value) => Some(value),
+        }
     }
 }
 
@@ -202,6 +288,15 @@ impl<'de> Deserialize<'de> for Namespace {
     }
 }
 
+impl<T: Serialize> Serialize for Setting<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Off => serializer.serialize_str("off"),
+            Self::On(value) => value.serialize(serializer),
+        }
+    }
+}
+
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Setting<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(SettingVisitor(PhantomData))
@@ -218,7 +313,11 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for SettingVisitor<T> {
     }
 
     fn visit_str<E: de::Error>(self, text: &str) -> Result<Setting<T>, E> {
-        if text == "off" { Ok(Setting::Off) } else { Err(E::invalid_value(de::Unexpected::Str(text), &self)) }
+        if text == "off" {
+            Ok(Setting::Off)
+        } else {
+            T::deserialize(text.into_deserializer()).map(Setting::On)
+        }
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, items: A) -> Result<Setting<T>, A::Error> {
@@ -247,6 +346,13 @@ mod tests {
 "team/test.git":
   flow: [dev, test, stage, master]
 "free/": { flow: off, protect: off }
+"strict/":
+  max_blob: 10MiB
+  forbidden_paths: ["**/*.exe"]
+  author_email: ["{email}", "*@example.org"]
+  message: "^[A-Z]+-[0-9]+: "
+  signed_by: /etc/gitward/allowed_signers
+  override: ["@admins"]
 "#;
 
     fn names(rules: &RepositoryRules<'_>) -> Vec<String> {
@@ -278,6 +384,30 @@ mod tests {
     }
 
     #[test]
+    fn the_rules_of_a_repository_survive_the_way_to_a_hook() {
+        let rules: BranchRules = serde_yaml::from_str(SAMPLE).unwrap();
+        for repo in ["a.git", "free/a.git", "strict/a.git", "team/test.git"] {
+            let repo = RepoPath::parse(repo).unwrap();
+            let level = rules.for_repository(&repo).to_level();
+            let json = serde_json::to_string(&level).unwrap();
+            let read: LevelBranches = serde_json::from_str(&json).unwrap();
+            assert_eq!(read, level);
+            assert_eq!(BranchRules::of_level(read).for_repository(&repo).to_level(), level);
+        }
+    }
+
+    #[test]
+    fn a_single_value_can_be_switched_off_like_any_other() {
+        let rules: BranchRules =
+            serde_yaml::from_str("\"/\": { max_blob: 1MiB }\n\"big/\": { max_blob: off }\n").unwrap();
+        let limit = |repo: &str| {
+            rules.for_repository(&RepoPath::parse(repo).unwrap()).max_blob.map(|(_, size)| size.bytes())
+        };
+        assert_eq!(limit("a.git"), Some(1 << 20));
+        assert_eq!(limit("big/a.git"), None);
+    }
+
+    #[test]
     fn what_no_branch_tag_or_namespace_can_be_is_refused() {
         for text in [
             "\"/\": { flow: [refs/heads/dev] }",
@@ -289,6 +419,8 @@ mod tests {
             "\"/\": { namespaces: [refs/replace/] }",
             "\"/\": { namespaces: [heads] }",
             "\"/\": { branch: [] }",
+            "\"/\": { max_blob: 10 }",
+            "\"/\": { message: \"(\" }",
         ] {
             assert!(serde_yaml::from_str::<BranchRules>(text).is_err(), "{text}");
         }

@@ -38,6 +38,12 @@ impl Glob {
         Err(InvalidGlob)
     }
 
+    /// A pattern for text that is not a ref name: anything that can be written on a line.
+    #[must_use]
+    pub fn of_text(text: &str) -> Option<Self> {
+        (!text.is_empty() && !text.chars().any(char::is_control)).then(|| Self(text.into()))
+    }
+
     /// The pattern as written.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -7,8 +7,8 @@
 use std::collections::HashMap;
 use std::fmt;
 
-use serde::Deserialize;
 use serde::de::Deserializer;
+use serde::{Deserialize, Serialize};
 
 use crate::document;
 use crate::repo_path::{self, RepoPath};
@@ -20,7 +20,8 @@ pub const USER_COMPONENT: &str = "{user}";
 const USER_REPOSITORY: &str = "{user}.git";
 
 /// Where something is written: `/`, `team/`, `team/test.git`, `home/{user}/`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(transparent)]
 pub struct LevelPath(Box<str>);
 
 /// The text is not a level.
@@ -65,6 +66,12 @@ impl LevelPath {
             return Ok(Self(text.into()));
         }
         Err(InvalidLevel::BadName)
+    }
+
+    /// `/`
+    #[must_use]
+    pub fn root() -> Self {
+        Self("/".into())
     }
 
     /// The level as written.

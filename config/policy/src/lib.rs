@@ -7,12 +7,13 @@
 //! - [`repo_path`], [`git_request`]: the closed grammar of repositories and requests.
 //! - [`identity`], [`subject`]: callers, and whom rules are about.
 //! - [`level`], [`access`], [`branch`], [`glob`]: the rules, and what they say for one repository.
-//! - [`ref_update`], [`push`]: what a push asks for, and the verdict of the branch rules on it.
+//! - [`ref_update`], [`push`], [`content`]: what a push asks for and brings, and the verdict of the rules on it.
 //! - [`decision`]: the signed header between the daemons.
 //! - [`document`], [`units`]: strict YAML with errors that show the place, and quantities in it.
 
 pub mod access;
 pub mod branch;
+pub mod content;
 pub mod decision;
 pub mod document;
 pub mod git_request;

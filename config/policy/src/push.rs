@@ -57,6 +57,16 @@ pub enum Rule {
     Protect,
     /// `tags`
     Tags,
+    /// `max_blob`
+    BlobSize,
+    /// `forbidden_paths`
+    Path,
+    /// `author_email`
+    AuthorEmail,
+    /// `message`
+    Message,
+    /// `signed_by`
+    Signature,
 }
 
 /// What happens to one ref.
@@ -323,6 +333,11 @@ impl Rule {
             Self::Flow => "flow",
             Self::Protect => "protect",
             Self::Tags => "tags",
+            Self::BlobSize => "max_blob",
+            Self::Path => "forbidden_paths",
+            Self::AuthorEmail => "author_email",
+            Self::Message => "message",
+            Self::Signature => "signed_by",
         }
     }
 }

@@ -6,8 +6,8 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use serde::Deserialize;
 use serde::de::Deserializer;
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::document;
 use crate::identity::{self, GroupName, Identity, UserName};
@@ -123,6 +123,12 @@ impl fmt::Display for Subject {
             Self::User(user) => write!(f, "{user}"),
             Self::Group(group) => write!(f, "@{group}"),
         }
+    }
+}
+
+impl Serialize for Subjects {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.iter().map(ToString::to_string))
     }
 }
 
