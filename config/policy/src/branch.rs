@@ -4,13 +4,10 @@
 //! `off` switches it off. Judging a push by these rules is the hook's job.
 
 use std::collections::BTreeMap;
-use std::fmt;
-use std::marker::PhantomData;
 use std::path::PathBuf;
 
-use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
-use serde::de::{self, Deserializer, IntoDeserializer, MapAccess, SeqAccess, Visitor};
-use serde::{Deserialize, Serialize, Serializer};
+use serde::de::Deserializer;
+use serde::{Deserialize, Serialize};
 
 use crate::content::{EmailPattern, MessagePattern, PathPattern};
 use crate::document;
@@ -18,17 +15,9 @@ use crate::glob::Glob;
 use crate::identity::GroupName;
 use crate::level::{LevelPath, LevelTree, Visit};
 use crate::repo_path::RepoPath;
+use crate::setting::Setting;
 use crate::subject::{self, Subjects};
 use crate::units::ByteSize;
-
-/// A rule that a level sets, or switches off.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Setting<T> {
-    /// `off`
-    Off,
-    /// The rule.
-    On(T),
-}
 
 /// What one level says about branches; a key that is absent says nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -228,15 +217,6 @@ impl RefRights {
     }
 }
 
-impl<T> Setting<T> {
-    fn value(&self) -> Option<&T> {
-        match self {
-            Self::Off => None,
-            Self::On(value) => Some(value),
-        }
-    }
-}
-
 impl BranchName {
     fn parse(text: &str) -> Result<Self, &'static str> {
         match Glob::parse(text) {
@@ -285,47 +265,6 @@ impl<'de> Deserialize<'de> for BranchName {
 impl<'de> Deserialize<'de> for Namespace {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         document::parsed(deserializer, Self::parse)
-    }
-}
-
-impl<T: Serialize> Serialize for Setting<T> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::Off => serializer.serialize_str("off"),
-            Self::On(value) => value.serialize(serializer),
-        }
-    }
-}
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Setting<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(SettingVisitor(PhantomData))
-    }
-}
-
-struct SettingVisitor<T>(PhantomData<T>);
-
-impl<'de, T: Deserialize<'de>> Visitor<'de> for SettingVisitor<T> {
-    type Value = Setting<T>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the rule itself, or `off`")
-    }
-
-    fn visit_str<E: de::Error>(self, text: &str) -> Result<Setting<T>, E> {
-        if text == "off" {
-            Ok(Setting::Off)
-        } else {
-            T::deserialize(text.into_deserializer()).map(Setting::On)
-        }
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, items: A) -> Result<Setting<T>, A::Error> {
-        T::deserialize(SeqAccessDeserializer::new(items)).map(Setting::On)
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, entries: A) -> Result<Setting<T>, A::Error> {
-        T::deserialize(MapAccessDeserializer::new(entries)).map(Setting::On)
     }
 }
 

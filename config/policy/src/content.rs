@@ -3,8 +3,6 @@
 //! Every rule is off unless a level sets it. A rule looks at what is new to the repository, never at its history. Finding
 //! that out is the hook's job; what is found is judged here.
 
-use std::fmt;
-
 use regex_lite::Regex;
 use serde::de::Deserializer;
 use serde::{Deserialize, Serialize, Serializer};
@@ -12,8 +10,8 @@ use serde::{Deserialize, Serialize, Serializer};
 use crate::document;
 use crate::glob::Glob;
 use crate::identity::User;
-use crate::push::Rule;
 use crate::ref_update::ObjectId;
+use crate::rule::{ContentRefusal, Rule};
 
 /// A pattern for paths within a repository.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -42,15 +40,6 @@ pub struct NewCommit {
     pub author_email: String,
     /// Its whole message.
     pub message: String,
-}
-
-/// Something new that a rule refuses.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ContentRefusal {
-    /// Which rule refuses it.
-    pub rule: Rule,
-    /// What is refused, and what the pusher can do.
-    pub advice: String,
 }
 
 /// The rules about commits that hold for a repository.
@@ -139,13 +128,6 @@ impl PartialEq for MessagePattern {
 }
 
 impl Eq for MessagePattern {}
-
-impl fmt::Display for ContentRefusal {
-    /// The line the pusher sees.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "refused by rule `{}`: {}", self.rule.as_str(), self.advice)
-    }
-}
 
 impl<'de> Deserialize<'de> for PathPattern {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

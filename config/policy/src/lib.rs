@@ -6,8 +6,8 @@
 //!
 //! - [`repo_path`], [`git_request`]: the closed grammar of repositories and requests.
 //! - [`identity`], [`subject`]: callers, and whom rules are about.
-//! - [`level`], [`access`], [`branch`], [`glob`]: the rules, and what they say for one repository.
-//! - [`ref_update`], [`push`], [`content`]: what a push asks for and brings, and the verdict of the rules on it.
+//! - [`level`], [`access`], [`branch`], [`setting`], [`glob`]: the rules, and what they say for one repository.
+//! - [`ref_update`], [`push`], [`content`], [`rule`]: what a push asks for and brings, and the verdict of the rules on it.
 //! - [`decision`]: the signed header between the daemons.
 //! - [`document`], [`units`]: strict YAML with errors that show the place, and quantities in it.
 
@@ -20,10 +20,13 @@ pub mod git_request;
 pub mod glob;
 pub mod identity;
 pub mod level;
+mod mount;
 mod policy;
 pub mod push;
 pub mod ref_update;
 pub mod repo_path;
+pub mod rule;
+pub mod setting;
 mod shape;
 pub mod subject;
 pub mod units;

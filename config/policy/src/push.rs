@@ -5,12 +5,12 @@
 //! refs as they were before the push, so the order of updates changes nothing, and one refusal refuses the whole push.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 
 use crate::branch::{BranchName, RefRights, RepositoryRules};
 use crate::glob::Glob;
 use crate::identity::Identity;
 use crate::ref_update::{ObjectId, RefName, RefUpdate};
+use crate::rule::{Refusal, Rule};
 use crate::subject::Subjects;
 
 /// What is known about the repository before the push.
@@ -29,44 +29,6 @@ pub struct Ancestry {
     pub ancestor: ObjectId,
     /// The commit whose history is asked about.
     pub descendant: ObjectId,
-}
-
-/// One update that is refused.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal<'p> {
-    /// The ref as the push names it.
-    pub name: &'p RefName,
-    /// Which rule refuses it.
-    pub rule: Rule,
-    /// What the pusher can do; never says who would be allowed.
-    pub advice: String,
-}
-
-/// The kinds of rules, as metrics and audit records name them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Rule {
-    /// A ref outside the accepted namespaces.
-    Namespace,
-    /// The same ref more than once.
-    Duplicate,
-    /// A name that differs from a protected one by case only.
-    Lookalike,
-    /// `flow`
-    Flow,
-    /// `protect`
-    Protect,
-    /// `tags`
-    Tags,
-    /// `max_blob`
-    BlobSize,
-    /// `forbidden_paths`
-    Path,
-    /// `author_email`
-    AuthorEmail,
-    /// `message`
-    Message,
-    /// `signed_by`
-    Signature,
 }
 
 /// What happens to one ref.
@@ -319,33 +281,6 @@ impl RefRights {
 impl Ancestry {
     fn new(ancestor: &ObjectId, descendant: &ObjectId) -> Self {
         Self { ancestor: ancestor.clone(), descendant: descendant.clone() }
-    }
-}
-
-impl Rule {
-    /// The name in metrics, audit records and messages.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Namespace => "namespace",
-            Self::Duplicate => "duplicate",
-            Self::Lookalike => "lookalike",
-            Self::Flow => "flow",
-            Self::Protect => "protect",
-            Self::Tags => "tags",
-            Self::BlobSize => "max_blob",
-            Self::Path => "forbidden_paths",
-            Self::AuthorEmail => "author_email",
-            Self::Message => "message",
-            Self::Signature => "signed_by",
-        }
-    }
-}
-
-impl fmt::Display for Refusal<'_> {
-    /// The line the pusher sees.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: refused by rule `{}`: {}", self.name, self.rule.as_str(), self.advice)
     }
 }
 
