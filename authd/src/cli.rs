@@ -4,6 +4,7 @@ pub mod check;
 pub mod hash_password;
 pub mod serve;
 
+use std::error::Error;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -51,9 +52,15 @@ impl Failure {
         Self { code: 64, message: message.into() }
     }
 
-    /// Anything else: 1.
-    pub fn other(error: impl Into<anyhow::Error>) -> Self {
-        Self { code: 1, message: format!("{:#}", error.into()) }
+    /// Anything else: 1. The message goes down to the cause.
+    pub fn other(error: impl Error) -> Self {
+        let mut message = error.to_string();
+        let mut source = error.source();
+        while let Some(cause) = source {
+            message = format!("{message}: {cause}");
+            source = cause.source();
+        }
+        Self { code: 1, message }
     }
 
     /// Says it on standard error.

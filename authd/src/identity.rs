@@ -6,6 +6,7 @@
 
 pub mod accounts;
 mod apr1;
+pub mod argon2id;
 pub mod hash;
 pub mod htpasswd;
 pub mod login;

@@ -51,7 +51,7 @@ pub enum RunError {
 // === impl Server ===
 
 impl Server {
-    /// Loads the configuration and binds. Passwords are verified on `runtime`.
+    /// Loads the configuration and binds. Logins are waited for on `runtime`.
     pub fn bind(config_path: &Path, runtime: Handle) -> Result<Self, ServerError> {
         let state = Arc::new(State::start(config_path, runtime)?);
         let config = &state.snapshot().config;

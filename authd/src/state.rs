@@ -18,7 +18,7 @@ use tokio::runtime::Handle;
 
 use crate::config::Config;
 use crate::identity::Directories;
-use crate::identity::login::{Logins, NoRandom};
+use crate::identity::login::{Logins, LoginsError};
 use crate::load::{self, FileKind, Loaded, Problem};
 use crate::metrics::Metrics;
 
@@ -60,9 +60,9 @@ pub enum StartError {
     /// The signing key cannot be used.
     #[error(transparent)]
     Key(#[from] KeyError),
-    /// The login cache cannot be made.
+    /// Logins cannot be verified.
     #[error(transparent)]
-    Random(#[from] NoRandom),
+    Logins(#[from] LoginsError),
     /// The metrics cannot be made.
     #[error("metrics cannot be registered")]
     Metrics(#[from] prometheus::Error),

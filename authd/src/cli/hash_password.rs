@@ -10,14 +10,18 @@ use zeroize::Zeroizing;
 
 use super::Failure;
 use crate::credentials::Password;
-use crate::identity::hash;
+use crate::identity::argon2id;
+
+/// The password was not typed the same way twice.
+#[derive(Debug, thiserror::Error)]
+#[error("the two passwords differ")]
+struct PasswordsDiffer;
 
 /// Prints the hash of a password.
 pub fn run() -> Result<(), Failure> {
     let text = if io::stdin().is_terminal() { prompt_twice()? } else { read_line()? };
     let password = Password::new(&text).map_err(Failure::other)?;
-    let hash =
-        hash::hash_new(password.expose()).map_err(|error| Failure::other(anyhow::anyhow!("{error}")))?;
+    let hash = argon2id::hash_new(password.expose()).map_err(Failure::other)?;
     writeln!(io::stdout(), "{hash}").map_err(Failure::other)
 }
 
@@ -26,7 +30,7 @@ fn prompt_twice() -> Result<Zeroizing<String>, Failure> {
     let second = prompt("Once more: ")?;
     match first == second {
         true => Ok(first),
-        false => Err(Failure::other(anyhow::anyhow!("the two passwords differ"))),
+        false => Err(Failure::other(PasswordsDiffer)),
     }
 }
 

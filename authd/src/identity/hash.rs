@@ -7,9 +7,6 @@
 use std::fmt;
 use std::str::FromStr;
 
-use argon2::Argon2;
-use argon2::password_hash::PasswordVerifier;
-use argon2::password_hash::phc::PasswordHash;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use policy::document;
@@ -18,6 +15,7 @@ use sha1::{Digest, Sha1};
 use subtle::ConstantTimeEq;
 
 use super::apr1::Apr1;
+use super::argon2id::{Argon2id, Scratch};
 
 /// A password hash that can be verified within the caps.
 #[derive(Clone)]
@@ -62,15 +60,9 @@ pub enum InvalidHash {
     },
 }
 
-/// Makes the hash of a new password: argon2id in PHC string form, with a salt of its own.
-pub fn hash_new(password: &[u8]) -> Result<String, argon2::password_hash::Error> {
-    use argon2::password_hash::PasswordHasher;
-    Ok(Argon2::default().hash_password(password)?.to_string())
-}
-
 #[derive(Clone)]
 enum Form {
-    Argon2id(Box<PasswordHash>),
+    Argon2id(Box<Argon2id>),
     Bcrypt { cost: u32 },
     Apr1(Apr1),
     Sha1([u8; 20]),
@@ -82,7 +74,7 @@ impl StoredHash {
     /// Reads a hash of any form: argon2id, bcrypt, and the legacy apr1 and `{SHA}`.
     pub fn parse(text: &str) -> Result<Self, InvalidHash> {
         let form = if text.starts_with("$argon2id$") {
-            argon2id(text)?
+            Form::Argon2id(Box::new(Argon2id::parse(text).ok_or(BAD_FORM)??))
         } else if BCRYPT_PREFIXES.iter().any(|prefix| text.starts_with(prefix)) {
             bcrypt(text)?
         } else if let Some(rest) = text.strip_prefix("$apr1$") {
@@ -96,9 +88,9 @@ impl StoredHash {
     }
 
     /// Whether this is the hash of `password`. Slow by design.
-    pub fn verify(&self, password: &[u8]) -> bool {
+    pub fn verify(&self, password: &[u8], scratch: &mut Scratch) -> bool {
         match &self.form {
-            Form::Argon2id(hash) => Argon2::default().verify_password(password, hash.as_ref()).is_ok(),
+            Form::Argon2id(hash) => hash.verify(password, scratch),
             // bcrypt looks at 72 bytes only; a longer password would match everything that starts like it.
             Form::Bcrypt { .. } if password.len() > BCRYPT_MAX_PASSWORD => false,
             Form::Bcrypt { .. } => bcrypt::verify(password, &self.text).unwrap_or(false),
@@ -110,7 +102,7 @@ impl StoredHash {
     /// How costly verification is.
     pub fn kind(&self) -> Kind {
         match &self.form {
-            Form::Argon2id(hash) => Kind::Argon2id { costs: argon2_costs(hash).unwrap_or_default() },
+            Form::Argon2id(hash) => Kind::Argon2id { costs: hash.costs() },
             Form::Bcrypt { cost } => Kind::Bcrypt { cost: *cost },
             Form::Apr1(_) => Kind::Apr1,
             Form::Sha1(_) => Kind::Sha1,
@@ -145,25 +137,6 @@ impl<'de> Deserialize<'de> for StoredHash {
     }
 }
 
-fn argon2id(text: &str) -> Result<Form, InvalidHash> {
-    let hash = PasswordHash::new(text).map_err(|_| BAD_FORM)?;
-    let (memory, passes, lanes) = argon2_costs(&hash).ok_or(BAD_FORM)?;
-    if memory > ARGON2_MAX_MEMORY || passes > ARGON2_MAX_PASSES || lanes > ARGON2_MAX_LANES {
-        return Err(InvalidHash::TooCostly {
-            limit: "argon2id may use m ≤ 262144 (256 MiB), t ≤ 10 and p ≤ 8",
-        });
-    }
-    match hash.salt.is_some() && hash.hash.is_some() {
-        true => Ok(Form::Argon2id(Box::new(hash))),
-        false => Err(BAD_FORM),
-    }
-}
-
-fn argon2_costs(hash: &PasswordHash) -> Option<(u32, u32, u32)> {
-    let params = argon2::Params::try_from(hash).ok()?;
-    Some((params.m_cost(), params.t_cost(), params.p_cost()))
-}
-
 fn bcrypt(text: &str) -> Result<Form, InvalidHash> {
     let parts = bcrypt::HashParts::from_str(text).map_err(|_| BAD_FORM)?;
     match parts.get_cost() {
@@ -186,13 +159,15 @@ const BCRYPT_PREFIXES: [&str; 3] = ["$2a$", "$2b$", "$2y$"];
 const BCRYPT_LENGTH: usize = 60;
 const BCRYPT_MAX_PASSWORD: usize = 72;
 const BCRYPT_MAX_COST: u32 = 14;
-const ARGON2_MAX_MEMORY: u32 = 256 * 1024;
-const ARGON2_MAX_PASSES: u32 = 10;
-const ARGON2_MAX_LANES: u32 = 8;
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::identity::argon2id::hash_new;
+
+    fn verify(hash: &StoredHash, password: &[u8]) -> bool {
+        hash.verify(password, &mut Scratch::default())
+    }
 
     const BCRYPT: &str = "$2y$05$4cFMj0k2/QAcbrjw8Wbwfex.O0ibtNmbpnLyz60LyIk8Vur/erUIy";
     const SHA: &str = "{SHA}MXmmXv8lI7veU8mbKZtxnBCjUjU=";
@@ -209,9 +184,9 @@ mod tests {
             [(BCRYPT, "correct"), (SHA, "correct"), (apr1, "correct horse"), (&argon2id, "correct")]
         {
             let hash = StoredHash::parse(text).unwrap();
-            assert!(hash.verify(password.as_bytes()), "{text}");
+            assert!(verify(&hash, password.as_bytes()), "{text}");
             for wrong in ["", "Correct", "correct ", "correc"] {
-                assert!(!hash.verify(wrong.as_bytes()), "{text} with {wrong:?}");
+                assert!(!verify(&hash, wrong.as_bytes()), "{text} with {wrong:?}");
             }
         }
     }
@@ -256,8 +231,8 @@ mod tests {
     fn bcrypt_does_not_take_a_73_byte_password_for_the_72_bytes_it_starts_with() {
         let password = [b'a'; 72];
         let hash = StoredHash::parse(&bcrypt::hash(password, 4).unwrap()).unwrap();
-        assert!(hash.verify(&password));
-        assert!(!hash.verify(&[b'a'; 73]));
+        assert!(verify(&hash, &password));
+        assert!(!verify(&hash, &[b'a'; 73]));
     }
 
     #[test]

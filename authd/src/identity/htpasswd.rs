@@ -120,6 +120,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::identity::argon2id::Scratch;
 
     const BCRYPT: &str = "$2y$05$4cFMj0k2/QAcbrjw8Wbwfex.O0ibtNmbpnLyz60LyIk8Vur/erUIy";
     const SHA: &str = "{SHA}MXmmXv8lI7veU8mbKZtxnBCjUjU=";
@@ -134,7 +135,9 @@ mod tests {
 
     fn can_log_in(file: &Read<Accounts>, name: &str, password: &str) -> bool {
         let account = file.content.find(&UserName::parse(name).unwrap());
-        account.and_then(|account| account.hash.as_ref()).is_some_and(|hash| hash.verify(password.as_bytes()))
+        account
+            .and_then(|account| account.hash.as_ref())
+            .is_some_and(|hash| hash.verify(password.as_bytes(), &mut Scratch::default()))
     }
 
     #[test]

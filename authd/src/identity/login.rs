@@ -5,6 +5,7 @@
 //! another hash, the digest is another and nothing need be invalidated. Groups are not remembered: they
 //! come from the current snapshot on every request.
 
+use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -72,8 +73,14 @@ pub enum LoginError {
 
 /// Why no login can be verified at all.
 #[derive(Debug, thiserror::Error)]
-#[error("no random bytes to be had for the login cache")]
-pub struct NoRandom(#[source] getrandom::Error);
+pub enum LoginsError {
+    /// There is no key to be had.
+    #[error("no random bytes to be had for the login cache")]
+    NoRandom(#[source] getrandom::Error),
+    /// There are no threads to be had.
+    #[error("cannot start threads to check passwords")]
+    NoThreads(#[source] io::Error),
+}
 
 #[derive(Clone, Copy, Debug)]
 struct Outcome {
@@ -89,15 +96,15 @@ struct Proven {
 // === impl Logins ===
 
 impl Logins {
-    /// Remembers up to `capacity` outcomes; verifies on `runtime`, which must outlive every request.
-    pub fn new(capacity: u64, runtime: Handle, metrics: Metrics) -> Result<Self, NoRandom> {
+    /// Remembers up to `capacity` outcomes; waits on `runtime`, which must outlive every request.
+    pub fn new(capacity: u64, runtime: Handle, metrics: Metrics) -> Result<Self, LoginsError> {
         let mut key = [0; HMAC_BLOCK];
-        getrandom::fill(&mut key).map_err(NoRandom)?;
+        getrandom::fill(&mut key).map_err(LoginsError::NoRandom)?;
         Ok(Self {
             outcomes: Cache::builder().max_capacity(capacity).expire_after(Lifetime).build(),
             proven: Cache::builder().max_capacity(capacity).expire_after(Lifetime).build(),
             failures: Mutex::default(),
-            pool: HashPool::new(runtime.clone()),
+            pool: HashPool::start().map_err(LoginsError::NoThreads)?,
             key,
             runtime,
             metrics,
@@ -145,7 +152,7 @@ impl Logins {
     async fn reach_directory(&self, login: Login) -> Result<Outcome, PoolError> {
         let Login { directory, password, hash, decoy, cache, .. } = login;
         let started = Instant::now();
-        let verified = self.pool.run(move || hash.verify(password.expose())).await;
+        let verified = self.pool.run(move |scratch| hash.verify(password.expose(), scratch)).await;
         if verified == Err(PoolError::Full) {
             self.metrics.throttled("queue");
         }
@@ -249,7 +256,7 @@ const HMAC_BLOCK: usize = 64;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::identity::hash;
+    use crate::identity::argon2id;
 
     const CACHE: CacheConfig = CacheConfig {
         ttl: Duration::from_secs(60),
@@ -268,7 +275,7 @@ mod tests {
         fn new() -> Self {
             let metrics = Metrics::new().unwrap();
             let logins = Arc::new(Logins::new(100, Handle::current(), metrics.clone()).unwrap());
-            let hash = Arc::new(StoredHash::parse(&hash::hash_new(b"right").unwrap()).unwrap());
+            let hash = Arc::new(StoredHash::parse(&argon2id::hash_new(b"right").unwrap()).unwrap());
             Self { logins, metrics, hash }
         }
 
@@ -308,7 +315,7 @@ mod tests {
     async fn a_changed_hash_is_effective_at_once() {
         let mut fixture = Fixture::new();
         assert_eq!(fixture.verify("right").await, Ok(true));
-        fixture.hash = Arc::new(StoredHash::parse(&hash::hash_new(b"other").unwrap()).unwrap());
+        fixture.hash = Arc::new(StoredHash::parse(&argon2id::hash_new(b"other").unwrap()).unwrap());
         assert_eq!(fixture.verify("right").await, Ok(false));
         assert_eq!(fixture.verify("other").await, Ok(true));
     }

@@ -1,20 +1,22 @@
-//! Where slow hashes are computed: a few at a time, a bounded number waiting, never on a thread that
-//! serves requests.
+//! Where slow hashes are computed: on a few threads of their own, with a bounded queue before them.
 //!
 //! A flood of logins must neither take every core (requests of users who are already known need one too)
-//! nor pile up without end; what finds the queue full is told to come again.
+//! nor pile up without end; what finds the queue full is told to come again. The threads are always the
+//! same few, and each keeps the memory its hashes work in.
 
-use std::sync::Arc;
+use std::panic::{self, AssertUnwindSafe};
+use std::sync::mpsc::{self, Receiver, SyncSender};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::{io, thread};
 
-use tokio::runtime::Handle;
-use tokio::sync::Semaphore;
+use tokio::sync::oneshot;
 
-/// A bounded number of blocking threads with a bounded queue before them.
-#[derive(Clone, Debug)]
+use super::argon2id::Scratch;
+
+/// A few threads that compute what they are given, in order. They end when the pool is dropped.
+#[derive(Debug)]
 pub struct HashPool {
-    runtime: Handle,
-    running: Arc<Semaphore>,
-    admitted: Arc<Semaphore>,
+    jobs: SyncSender<Job>,
 }
 
 /// Why a job was not done.
@@ -28,32 +30,48 @@ pub enum PoolError {
     Aborted,
 }
 
+/// `dyn`, because the queue holds closures of every caller.
+type Job = Box<dyn FnOnce(&mut Scratch) + Send>;
+
 impl HashPool {
-    /// A pool on the blocking threads of `runtime` that uses about half of the cores.
-    pub fn new(runtime: Handle) -> Self {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        Self::with_size(runtime, (cores / 2).max(1), QUEUE_LENGTH)
+    /// A pool that uses about half of the cores.
+    pub fn start() -> io::Result<Self> {
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        Self::with_size((cores / 2).max(1), QUEUE_LENGTH)
     }
 
-    fn with_size(runtime: Handle, running: usize, waiting: usize) -> Self {
-        let admitted = Arc::new(Semaphore::new(running + waiting));
-        Self { runtime, running: Arc::new(Semaphore::new(running)), admitted }
+    fn with_size(threads: usize, waiting: usize) -> io::Result<Self> {
+        let (jobs, queue) = mpsc::sync_channel(waiting);
+        let queue = Arc::new(Mutex::new(queue));
+        for _ in 0..threads {
+            let queue = Arc::clone(&queue);
+            thread::Builder::new().name("password-hash".to_owned()).spawn(move || work(&queue))?;
+        }
+        Ok(Self { jobs })
     }
 
-    /// Does the job when its turn comes. The permits go with the job: it gives them back when it ends,
-    /// even if nobody waits for it any more.
+    /// Does the job when its turn comes, and does it to the end even if nobody waits for it any more.
     pub async fn run<T: Send + 'static>(
         &self,
-        job: impl FnOnce() -> T + Send + 'static,
+        job: impl FnOnce(&mut Scratch) -> T + Send + 'static,
     ) -> Result<T, PoolError> {
-        let admitted = Arc::clone(&self.admitted).try_acquire_owned().map_err(|_| PoolError::Full)?;
-        let running = Arc::clone(&self.running).acquire_owned().await.map_err(|_| PoolError::Aborted)?;
-        let task = self.runtime.spawn_blocking(move || {
-            let result = job();
-            drop((running, admitted));
-            result
-        });
-        task.await.map_err(|_| PoolError::Aborted)
+        let (done, result) = oneshot::channel();
+        let job = Box::new(move |scratch: &mut Scratch| drop(done.send(job(scratch))));
+        self.jobs.try_send(job).map_err(|error| match error {
+            mpsc::TrySendError::Full(_) => PoolError::Full,
+            mpsc::TrySendError::Disconnected(_) => PoolError::Aborted,
+        })?;
+        result.await.map_err(|_| PoolError::Aborted)
+    }
+}
+
+/// One thread's life. A job that panics drops its sender, by which its caller knows; the thread goes on.
+fn work(queue: &Mutex<Receiver<Job>>) {
+    let mut scratch = Scratch::default();
+    loop {
+        let next = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let Ok(job) = next else { return };
+        let _ = panic::catch_unwind(AssertUnwindSafe(|| job(&mut scratch)));
     }
 }
 
@@ -62,46 +80,35 @@ const QUEUE_LENGTH: usize = 256;
 
 #[cfg(test)]
 mod tests {
-    use std::sync::mpsc;
+    use std::future::poll_fn;
+    use std::pin::pin;
+    use std::task::Poll;
 
     use super::*;
 
     #[tokio::test]
     async fn what_finds_the_queue_full_is_refused_and_the_rest_is_done() {
-        let pool = HashPool::with_size(Handle::current(), 1, 1);
+        let pool = HashPool::with_size(1, 1).unwrap();
         let (release, gate) = mpsc::channel::<()>();
-        let (started, has_started) = tokio::sync::oneshot::channel();
-        let first = tokio::spawn({
-            let pool = pool.clone();
-            async move {
-                pool.run(move || {
-                    let _ = started.send(());
-                    gate.recv().unwrap();
-                })
-                .await
-            }
-        });
+        let (started, has_started) = oneshot::channel();
+        let mut first = pin!(pool.run(move |_| {
+            started.send(()).unwrap();
+            gate.recv().unwrap();
+        }));
+        assert!(poll_fn(|context| Poll::Ready(first.as_mut().poll(context).is_pending())).await);
         has_started.await.unwrap();
-        let mut second = Box::pin(pool.run(|| 2));
-        assert!(futures_pending(&mut second).await);
-        assert_eq!(pool.run(|| 3).await, Err(PoolError::Full));
+        let mut second = pin!(pool.run(|_| 2));
+        assert!(poll_fn(|context| Poll::Ready(second.as_mut().poll(context).is_pending())).await);
+        assert_eq!(pool.run(|_| 3).await, Err(PoolError::Full));
         release.send(()).unwrap();
-        assert_eq!(first.await.unwrap(), Ok(()));
+        assert_eq!(first.await, Ok(()));
         assert_eq!(second.await, Ok(2));
     }
 
     #[tokio::test]
-    async fn a_job_that_panics_frees_its_place() {
-        let pool = HashPool::with_size(Handle::current(), 1, 0);
-        assert_eq!(pool.run(|| panic!("on purpose")).await, Err(PoolError::Aborted));
-        assert_eq!(pool.run(|| 1).await, Ok(1));
-    }
-
-    /// Polls once and says whether the future waits.
-    async fn futures_pending(future: &mut (impl Future + Unpin)) -> bool {
-        std::future::poll_fn(|context| {
-            std::task::Poll::Ready(std::pin::Pin::new(&mut *future).poll(context).is_pending())
-        })
-        .await
+    async fn a_job_that_panics_is_aborted_and_the_thread_goes_on() {
+        let pool = HashPool::with_size(1, 1).unwrap();
+        assert_eq!(pool.run(|_| panic!("on purpose")).await, Err(PoolError::Aborted));
+        assert_eq!(pool.run(|_| 1).await, Ok(1));
     }
 }

@@ -54,6 +54,7 @@ fn without_values(error: DocumentError) -> DocumentError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::identity::argon2id::Scratch;
 
     const HASH: &str = "$2y$05$4cFMj0k2/QAcbrjw8Wbwfex.O0ibtNmbpnLyz60LyIk8Vur/erUIy";
 
@@ -68,7 +69,7 @@ mod tests {
         );
         let accounts = parse("users.yaml", text.as_bytes()).unwrap();
         let joe = accounts.find(&UserName::parse("joe").unwrap()).unwrap();
-        assert!(joe.hash.as_ref().unwrap().verify(b"correct"));
+        assert!(joe.hash.as_ref().unwrap().verify(b"correct", &mut Scratch::default()));
         assert!(joe.user.groups.contains(&GroupName::parse("developers").unwrap()));
         assert_eq!(joe.user.info["name"], "Joe");
         assert!(accounts.find(&UserName::parse("bot").unwrap()).unwrap().hash.is_none());
