@@ -4,6 +4,8 @@
 mod logins; // what a login costs, and who may not try again
 mod process; // the program itself: signals, exit codes, logs
 mod reload; // files that change under a running daemon
+mod samples; // the files in config/
+mod service_manager; // what systemd is told, and hands over
 mod stage; // starts a server in a directory of its own, and asks it
 mod statuses; // who gets which answer
 mod upstream; // front servers that name the user

@@ -13,21 +13,25 @@ use crate::stage::{Files, READ_TEAM};
 const AUTHD: &str = env!("CARGO_BIN_EXE_authd");
 
 /// The running program; killed when the test ends early.
-struct Daemon {
-    files: Files,
-    child: Child,
+pub(crate) struct Daemon {
+    pub(crate) files: Files,
+    pub(crate) child: Child,
 }
 
 impl Daemon {
     fn start(files: Files) -> Self {
+        Self::start_with(files, |command| command)
+    }
+
+    pub(crate) fn start_with(files: Files, prepare: impl FnOnce(&mut Command) -> &mut Command) -> Self {
         let log = File::create(files.path("log")).unwrap();
-        let child = Command::new(AUTHD)
+        let mut command = Command::new(AUTHD);
+        command
             .args(["serve", "--log-format", "json", "--config"])
             .arg(files.path("authd.yaml"))
             .env("GITWARD_LOG", "trace")
-            .stderr(log)
-            .spawn()
-            .unwrap();
+            .stderr(log);
+        let child = prepare(&mut command).spawn().unwrap();
         let daemon = Self { files, child };
         daemon.wait_for("\"serving\"");
         daemon
@@ -38,7 +42,7 @@ impl Daemon {
     }
 
     /// The log is the event to wait for; the deadline only ends a failed test.
-    fn wait_for(&self, text: &str) {
+    pub(crate) fn wait_for(&self, text: &str) {
         let deadline = Instant::now() + Duration::from_secs(20);
         while !self.log().contains(text) {
             assert!(Instant::now() < deadline, "{text} is not in\n{}", self.log());
@@ -46,7 +50,7 @@ impl Daemon {
         }
     }
 
-    fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
@@ -62,7 +66,7 @@ impl Daemon {
         response.split(' ').nth(1).unwrap().parse().unwrap()
     }
 
-    fn login(&self, user: &str, password: &str) -> u16 {
+    pub(crate) fn login(&self, user: &str, password: &str) -> u16 {
         use base64::Engine;
         let token = base64::engine::general_purpose::STANDARD.encode(format!("{user}:{password}"));
         self.ask(&format!("Authorization: Basic {token}\r\n"))
