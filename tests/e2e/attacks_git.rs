@@ -100,9 +100,7 @@ fn settings_of_a_repository_cannot_replace_the_managed_hook() {
     for path in ["", "/dev/null", &path_text(&own).unwrap()] {
         repository.git().ok(&["config", "core.hooksPath", path]).unwrap();
         let url = stack.url("team/app.git");
-        let source = repository.git().clone();
-        let credentials = harness::git::basic(WRITER.name, WRITER.password);
-        let pusher = source.with("http.extraHeader", &format!("Authorization: {credentials}"));
+        let pusher = repository.git().with("http.extraHeader", &authorization());
         let output = pusher.run(&["push", &url, "main:refs/heads/other"]).unwrap();
         let stderr = harness::git::text(&output.stderr);
         assert!(
@@ -139,6 +137,54 @@ fn a_managed_hook_that_cannot_run_refuses_the_push() {
         );
         assert_eq!(repository.resolve("refs/heads/other"), None, "{what}");
     }
+}
+
+#[test]
+fn objects_that_attack_clients_are_refused() {
+    let stack = Stack::start().unwrap();
+    let target = stack.repositories().seeded("team/app.git", 2, &[]).unwrap();
+    let source = stack.repositories().empty("source.git").unwrap();
+    let git = source.git();
+    let modules = "[submodule \"a\"]\n\tpath = a/../../b\n\turl = -x\n";
+    let modules = git.fed(&["hash-object", "-w", "--stdin"], modules.as_bytes()).unwrap();
+    let blob = git.fed(&["hash-object", "-w", "--stdin"], b"x").unwrap();
+    let plain = git.fed(&["mktree"], format!("100644 blob {blob}\tx\n").as_bytes()).unwrap();
+    let trees = [
+        format!("040000 tree {plain}\t.git\n"),
+        format!("040000 tree {plain}\t.GIT\n"),
+        format!("040000 tree {plain}\tgit~1\n"),
+        format!("040000 tree {plain}\t..\n"),
+        format!("100644 blob {modules}\t.gitmodules\n"),
+        format!("120000 blob {blob}\t.gitmodules\n"),
+    ];
+    let pusher = git.with("http.extraHeader", &authorization());
+    for listing in &trees {
+        let tree = git.fed(&["mktree"], listing.as_bytes()).unwrap();
+        let commit = git.ok(&["commit-tree", "-m", "bad", &tree]).unwrap();
+        let refspec = format!("{commit}:refs/heads/bad");
+        let output = pusher.run(&["push", &stack.url("team/app.git"), &refspec]).unwrap();
+        assert!(!output.status.success(), "{listing}");
+        assert_eq!(target.resolve("refs/heads/bad"), None, "{listing}");
+    }
+}
+
+#[test]
+fn a_repository_of_another_owner_is_a_fault_that_the_log_explains() {
+    // Only root can make one.
+    if !rustix::process::getuid().is_root() {
+        return;
+    }
+    let stack = Stack::start().unwrap();
+    let repository = stack.repositories().seeded("team/app.git", 2, &[]).unwrap();
+    std::os::unix::fs::chown(repository.path(), Some(65534), Some(65534)).unwrap();
+    let request = Request::get(&advertisement("team/app.git", "git-upload-pack"));
+    let response = stack.http(&request.basic(READER.name, READER.password)).unwrap();
+    assert!((500..600).contains(&response.status), "{response:?}");
+    assert!(stack.runner.log().contains("own"), "{}", stack.runner.log());
+}
+
+fn authorization() -> String {
+    format!("Authorization: {}", harness::git::basic(WRITER.name, WRITER.password))
 }
 
 fn stack() -> Stack {

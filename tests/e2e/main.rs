@@ -11,10 +11,12 @@ mod headers; // header fields that pose as ours
 mod hook_environment; // exactly what a hook and git get to see
 mod lifetime; // no process outlives its request
 mod limits; // queues, throttling, idle clients, draining
+mod logins; // passwords under load, and front servers that check them
 mod matrix; // who may do what, every combination
 mod observability; // request ids, logs and metrics
 mod outages; // dead and misbehaving daemons
 mod protocol; // what real clients send: compression, chunks, many refs, object formats
+mod reload; // files that change while everything runs
 mod runner_direct; // requests that reach backend-runner without nginx and authd
 mod samples; // every file in config/ and nginx/ works as it is
 mod targets; // request targets outside the grammar
