@@ -11,6 +11,8 @@ use serde::de::{self, DeserializeOwned, Deserializer, Unexpected, Visitor};
 
 use crate::shape;
 
+pub use crate::locate::locate;
+
 /// Size limit of `authd.yaml` and `backend-runner.yaml`, in bytes.
 pub const CONFIG_LIMIT: usize = 1 << 20;
 

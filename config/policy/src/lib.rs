@@ -21,6 +21,7 @@ pub mod glob;
 pub mod identity;
 pub mod level;
 mod mount;
+mod locate;
 mod policy;
 pub mod push;
 pub mod ref_update;
