@@ -21,7 +21,7 @@ const ANSWERS: &[(&str, &[u16])] = &[
     ("HTTP/1.1 503 Oops\r\nContent-Length: 0\r\n\r\n", &[503]),
     ("HTTP/1.1 400 Oops\r\nContent-Length: 0\r\n\r\n", &[503]),
     ("HTTP/1.1 404 Oops\r\nContent-Length: 0\r\n\r\n", &[500, 503]),
-    ("HTTP/1.1 413 Oops\r\nContent-Length: 0\r\n\r\n", &[503]),
+    ("HTTP/1.1 413 Oops\r\nContent-Length: 0\r\n\r\n", &[500, 503]),
     ("HTTP/1.1 429 Oops\r\nContent-Length: 0\r\n\r\n", &[503]),
     ("HTTP/1.1 301 Moved\r\nLocation: http://evil/\r\nContent-Length: 0\r\n\r\n", &[500, 503]),
     ("HTTP/1.1 418 Teapot\r\nContent-Length: 0\r\n\r\n", &[500, 503]),

@@ -158,7 +158,7 @@ fn the_absolute_form_means_the_same_as_the_origin_form() {
             String::from_utf8(request.bytes()).unwrap().replace(&target, &format!("http://evil{target}"));
         let responses = stack.front().exchange(absolute.as_bytes()).unwrap();
         assert_eq!(responses.len(), 1);
-        assert_eq!(responses[0].comparable(), plain.comparable());
+        assert_eq!((responses[0].status, responses[0].text()), (plain.status, plain.text()));
     }
 }
 
