@@ -2,10 +2,11 @@
 //! no request can multiply.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use harness::people::{READER, WRITER};
 use harness::pkt::{RECEIVE_PACK, advertisement};
-use harness::{Request, Stack};
+use harness::{Request, Stack, until};
 use serde_json::Value;
 
 const HOOK: &str = "#!/bin/sh\necho \"$GITWARD_REQUEST_ID\" > '@DIR@/request-id'\n";
@@ -158,7 +159,10 @@ fn series(stack: &Stack) -> BTreeSet<String> {
     lines.filter_map(|line| Some(line.rsplit_once(' ')?.0.to_owned())).collect()
 }
 
+/// The lines of a log that hold `id`; they may come a moment after the answer.
 fn lines_with(stack: &Stack, log: &str, id: &str) -> Vec<Value> {
-    let text = stack.read(log);
+    let text =
+        until(log, Duration::from_secs(5), || Ok(Some(stack.read(log)).filter(|text| text.contains(id))));
+    let text = text.unwrap();
     text.lines().filter(|line| line.contains(id)).map(|line| serde_json::from_str(line).unwrap()).collect()
 }

@@ -134,7 +134,10 @@ fn serve_once(socket: &Path, answer: &'static str) {
                 _ => return,
             }
         }
-        let _ = stream.write_all(answer.as_bytes());
+        // nginx must not keep a connection that ends here.
+        let answer =
+            answer.strip_suffix("\r\n\r\n").map(|head| format!("{head}\r\nConnection: close\r\n\r\n"));
+        let _ = stream.write_all(answer.unwrap_or_default().as_bytes());
     });
 }
 
