@@ -2,6 +2,8 @@
 
 use std::fs;
 use std::process::Child;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use harness::people::{OUTSIDER, Person, READER, WRITER};
@@ -63,6 +65,29 @@ fn a_request_in_the_queue_runs_when_a_place_is_free() {
     .unwrap();
     release(&stack, push);
     assert!(waiting.wait_with_output().unwrap().status.success());
+}
+
+#[test]
+fn a_storm_of_requests_never_runs_more_git_than_allowed() {
+    let stack = Stack::builder().edit(RUNNER, "running: 64", "running: 2").start().unwrap();
+    seed(&stack);
+    let done = AtomicBool::new(false);
+    let (statuses, most) = thread::scope(|scope| {
+        let watcher = scope.spawn(|| {
+            let mut most = 0.0_f64;
+            while !done.load(Ordering::Relaxed) {
+                most = most.max(stack.metric("backend-runner", "gitward_git_running").unwrap());
+            }
+            most
+        });
+        let ask = || read(&stack, READER, "team/app.git").status;
+        let storm: Vec<_> = (0..60).map(|_| scope.spawn(ask)).collect();
+        let statuses: Vec<u16> = storm.into_iter().map(|thread| thread.join().unwrap()).collect();
+        done.store(true, Ordering::Relaxed);
+        (statuses, watcher.join().unwrap())
+    });
+    assert_eq!(statuses, [200; 60]);
+    assert!((1.0..=2.0).contains(&most), "{most} at once");
 }
 
 #[test]
