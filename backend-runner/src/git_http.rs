@@ -1,29 +1,29 @@
 //! The handler: one permitted git request, from the signed decision to the streamed answer.
 //!
 //! The request target is not looked at: what is asked stands in the decision, and only there. This is also the only place
-//! where the daemon's own refusals become statuses; a missing repository and a decision that does not hold look the same.
+//! where the daemon's own refusals become statuses (see `refusal`).
 //! See git's `http-protocol` manual page and git-http-backend(1).
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+mod refusal;
 
-use actix_web::http::StatusCode;
-use actix_web::http::header::{
-    ALLOW, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER,
-};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, web};
 use policy::decision::{self, Decision, VerifyError};
-use policy::git_request::Service;
+use policy::git_request::{Access, Service};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+use self::refusal::Refusal;
 use crate::cgi::environment::{self, RequestHeaders};
 use crate::cgi::response::Head;
-use crate::engine;
+use crate::engine::{EngineKind, Plan};
 use crate::job::Job;
-use crate::limits::Busy;
-use crate::repository::{self, LookupError};
+use crate::repository::{self, Repository};
 use crate::runner::Runner;
 use crate::stream::{NoHead, Streams, download, upload};
+use crate::switches::{self, SwitchError};
 
 /// Answers one request on the data listener.
 pub async fn handle(request: HttpRequest, body: web::Payload, runner: web::Data<Runner>) -> HttpResponse {
@@ -62,17 +62,18 @@ async fn serve(
         () = runner.stop.cancelled() => return Err(Refusal::Stopping),
     };
 
+    check_switches(runner, decision, &repository).await?;
+
     let environment = environment::variables(decision, headers, &repository.path, &runner.settings());
-    let reads_body = service.method() == "POST";
-    let (program, answer) = engine::plan(runner.config.engine, &runner.git, environment, reads_body);
+    let plan = Plan::new(runner.config.engine, &runner.git, service, headers, &repository, environment);
+    let reads_body = plan.program.reads_body;
     let (upload, to_git) = upload::channel();
     let (from_git, answer_body) = download::channel();
     let (head_sender, head) = oneshot::channel();
     let patience = runner.config.limits.patience;
     runner.start(Job {
         decision: decision.clone(),
-        program,
-        answer,
+        plan,
         streams: Streams { upload: to_git, head: head_sender, download: from_git },
         patience,
         stop: runner.stop.clone(),
@@ -88,9 +89,7 @@ async fn serve(
     // A job that is gone without a word has failed.
     match head.await.unwrap_or(Err(NoHead::Failed)) {
         Ok(head) => Ok(respond(head, answer_body)),
-        Err(NoHead::Failed) => Err(Refusal::GitFailed),
-        Err(NoHead::TooLarge) => Err(Refusal::TooLarge),
-        Err(NoHead::Stopped) => Err(Refusal::Stopping),
+        Err(reason) => Err(Refusal::Unanswered(reason)),
     }
 }
 
@@ -143,6 +142,29 @@ fn only<'a>(request: &'a HttpRequest, name: &HeaderName) -> Result<Option<&'a He
     }
 }
 
+/// What `http-backend` would check, where it does not run or is told not to; see [`switches`].
+async fn check_switches(
+    runner: &Runner,
+    decision: &Decision,
+    repository: &Repository,
+) -> Result<(), Refusal> {
+    let nobody_pushes = decision.access == Access::Write && decision.user.is_none();
+    if decision.service == Service::Dumb
+        || (runner.config.engine == EngineKind::HttpBackend && !nobody_pushes)
+    {
+        return Ok(());
+    }
+    if !switches::may_be_set(repository)? {
+        return Ok(());
+    }
+    let (git, repository, access) = (runner.git.clone(), repository.clone(), decision.access);
+    let asked = runner.runtime.spawn_blocking(move || switches::allow(&git, &repository, access));
+    match asked.await.map_err(|error| SwitchError::Read(error.into()))?? {
+        true => Ok(()),
+        false => Err(Refusal::SwitchedOff),
+    }
+}
+
 /// How long a body may be: a pack may be as large as git is told, and git says so more kindly than this daemon could.
 fn body_limit(service: Service, push_size: u64) -> u64 {
     match service {
@@ -172,99 +194,3 @@ fn respond(head: Head, body: download::Body) -> HttpResponse {
     }
     response.streaming(body)
 }
-
-/// A request that gets no answer from git.
-#[derive(Debug, thiserror::Error)]
-enum Refusal {
-    #[error("not exactly one decision")]
-    NoDecision,
-    #[error("the decision does not hold")]
-    Decision(#[source] VerifyError),
-    #[error("the decision is for another method")]
-    Method(&'static str),
-    #[error("the service is not offered")]
-    NotOffered,
-    #[error("a header is repeated")]
-    Repeated,
-    #[error("the content type or encoding is not git's")]
-    MediaType,
-    #[error("the request's body is too large")]
-    TooLarge,
-    #[error("no repository to run git in")]
-    Repository(#[from] LookupError),
-    #[error("no permit in time")]
-    Busy(#[from] Busy),
-    #[error("the daemon is stopping")]
-    Stopping,
-    #[error("git gave no answer")]
-    GitFailed,
-}
-
-impl Refusal {
-    fn answer(&self, decision: Option<&Decision>, runner: &Runner) -> HttpResponse {
-        let status = self.status();
-        self.account(decision, status, runner);
-        let mut response = HttpResponse::build(status);
-        response.content_type("text/plain; charset=utf-8");
-        match self {
-            Self::Method(allowed) => response.insert_header((ALLOW, *allowed)),
-            Self::Busy(_) | Self::Stopping => response.insert_header((RETRY_AFTER, RETRY.as_secs())),
-            _ => &mut response,
-        };
-        response.body(self.text())
-    }
-
-    fn status(&self) -> StatusCode {
-        match self {
-            Self::NoDecision | Self::Decision(_) | Self::NotOffered => StatusCode::FORBIDDEN,
-            Self::Repository(LookupError::ForeignOwner { .. } | LookupError::Unreadable(_))
-            | Self::GitFailed => StatusCode::INTERNAL_SERVER_ERROR,
-            Self::Repository(_) => StatusCode::FORBIDDEN,
-            Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
-            Self::Repeated => StatusCode::BAD_REQUEST,
-            Self::MediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::Busy(_) | Self::Stopping => StatusCode::SERVICE_UNAVAILABLE,
-        }
-    }
-
-    /// One line for the person at the other end.
-    fn text(&self) -> &'static str {
-        match self.status() {
-            StatusCode::FORBIDDEN => "forbidden\n",
-            StatusCode::METHOD_NOT_ALLOWED => "method not allowed\n",
-            StatusCode::BAD_REQUEST => "bad request\n",
-            StatusCode::UNSUPPORTED_MEDIA_TYPE => "not a git request body\n",
-            StatusCode::PAYLOAD_TOO_LARGE => "the request is larger than this server allows\n",
-            StatusCode::SERVICE_UNAVAILABLE => "the server is busy, try again shortly\n",
-            _ => "git could not be run, see the server's log\n",
-        }
-    }
-
-    /// A failed run has had its line and its count already.
-    fn account(&self, decision: Option<&Decision>, status: StatusCode, runner: &Runner) {
-        let outcome = match self {
-            Self::GitFailed | Self::TooLarge if decision.is_some() => return,
-            Self::Busy(_) | Self::Stopping => "busy",
-            Self::Repository(_) if status == StatusCode::INTERNAL_SERVER_ERROR => "failed",
-            _ => "refused",
-        };
-        runner.metrics.refused(decision.map(|decision| decision.service), outcome);
-        let cause = std::error::Error::source(self).map(ToString::to_string);
-        tracing::warn!(
-            request_id = decision.map(|decision| decision.request_id.as_str()),
-            user =
-                decision.and_then(|decision| decision.user.as_ref()).map(policy::identity::UserName::as_str),
-            repo = decision.map(|decision| decision.repo.as_str()),
-            service = decision.map(|decision| decision.service.as_str()),
-            outcome,
-            status = status.as_u16(),
-            reason = self.to_string(),
-            cause,
-            "git request refused"
-        );
-    }
-}
-
-/// When to come back after a 503.
-const RETRY: Duration = Duration::from_secs(10);

@@ -7,20 +7,19 @@ use policy::decision::Decision;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::child::{Child, Exit, Program};
+use crate::child::{Child, Exit};
+use crate::engine::Plan;
 use crate::limits::Permit;
 use crate::metrics::Metrics;
-use crate::stream::{self, Answer, Ending, Patience, Report, Streams};
+use crate::stream::{self, Ending, Patience, Report, Streams};
 
 /// Everything one run needs; nothing of it is shared with another.
 #[derive(Debug)]
 pub struct Job {
     /// What was permitted.
     pub decision: Decision,
-    /// What to execute.
-    pub program: Program,
-    /// How to read its answer.
-    pub answer: Answer,
+    /// What to execute, and how to talk to it.
+    pub plan: Plan,
     /// The HTTP side's ends.
     pub streams: Streams,
     /// How long it may take.
@@ -38,9 +37,11 @@ pub struct Job {
 impl Job {
     /// Runs git and accounts for it.
     pub async fn run(self) {
-        let Self { decision, program, answer, streams, patience, stop, permit, metrics, started } = self;
-        let report = match Child::spawn(program) {
-            Ok(child) => stream::exchange(child, answer, streams, patience, &stop).await,
+        let Self { decision, plan, streams, patience, stop, permit, metrics, started } = self;
+        let report = match Child::spawn(plan.program) {
+            Ok(child) => {
+                stream::exchange(child, (plan.preparation, plan.answer), streams, patience, &stop).await
+            }
             Err(error) => Report::not_started(error),
         };
         drop(permit);
@@ -57,6 +58,7 @@ fn outcome(ending: &Ending) -> &'static str {
         Ending::Finished(Exit::Code(0)) => "ok",
         Ending::Finished(_) | Ending::NotStarted(_) | Ending::BadHead(_) | Ending::Broken(_) => "failed",
         Ending::BodyAborted | Ending::ClientGone => "client_gone",
+        Ending::BadBody(_) => "bad_body",
         Ending::TooLarge => "too_large",
         Ending::Idle | Ending::Deadline => "timeout",
         Ending::Stopped => "stopped",

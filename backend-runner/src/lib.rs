@@ -1,7 +1,7 @@
 //! backend-runner runs git for requests that authd has permitted.
 //!
 //! A request's way through this crate, top to bottom: [`server`] accepts it, [`git_http`] verifies the signed decision,
-//! [`repository`] finds the directory, [`limits`] gives leave, [`cgi::environment`] and [`engine`] say what to execute,
+//! [`repository`] finds the directory, [`limits`] gives leave, [`switches`] are the repository's own say, [`cgi::environment`] and [`engine`] say what to execute,
 //! [`job`] owns the run, [`child`] the processes, [`stream`] the bytes in both directions, [`cgi::response`] the head of the
 //! answer. Nothing here decides who may do what: that is authd's, and this crate believes only what authd signed.
 
@@ -21,3 +21,4 @@ pub mod runner;
 pub mod server;
 pub mod snapshot;
 pub mod stream;
+pub mod switches;

@@ -6,6 +6,8 @@
 //! child was not killed. Nothing here knows about HTTP.
 
 pub mod download;
+mod feed;
+mod inflate;
 mod moved;
 mod stderr;
 pub mod upload;
@@ -13,7 +15,7 @@ pub mod upload;
 use std::time::Duration;
 
 use bytes::BytesMut;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, sleep_until};
@@ -22,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 use crate::cgi::response::{self, Head, ResponseError};
 use crate::child::{Child, Exit, GRACE, Group, SpawnError};
 
+pub use self::feed::Preparation;
 use self::moved::Moved;
 pub use self::stderr::Complaints;
 
@@ -67,6 +70,15 @@ pub enum NoHead {
 pub enum Answer {
     /// The child prints a CGI header block first.
     Cgi,
+    /// The child prints only the body, and this goes before it as soon as there is some of it, or a good end.
+    Plain {
+        /// The head.
+        head: Head,
+        /// The start of the body.
+        preamble: &'static [u8],
+        /// Whether a child that fails without a word has answered all the same, as `http-backend` sees it.
+        may_be_silent: bool,
+    },
 }
 
 /// Why an exchange ended.
@@ -87,6 +99,9 @@ pub enum Ending {
     /// The request's body broke off.
     #[error("the request's body broke off")]
     BodyAborted,
+    /// The request's body is not the gzip it claims to be.
+    #[error("the request's body cannot be decoded")]
+    BadBody(#[source] std::io::Error),
     /// The request's body is longer than allowed.
     #[error("the request's body is too large")]
     TooLarge,
@@ -122,11 +137,12 @@ pub struct Report {
 /// Runs one exchange to its end; returns when the group is gone and reaped.
 pub async fn exchange(
     child: Child,
-    answer: Answer,
+    plan: (Preparation, Answer),
     streams: Streams,
     patience: Patience,
     stop: &CancellationToken,
 ) -> Report {
+    let (preparation, answer) = plan;
     let Child { mut stdin, mut stdout, mut stderr, group } = child;
     let Streams { upload, head, mut download } = streams;
     let mut head = Some(head);
@@ -136,7 +152,7 @@ pub async fn exchange(
 
     let ending = tokio::select! {
         ending = relay(&mut stdout, &group, answer, &mut head, &mut download, &moved) => ending,
-        ending = feed(&mut stdin, upload, &moved) => ending,
+        ending = feed::feed(&mut stdin, upload, preparation, &moved) => ending,
         () = complaints.collect_for_ever(&mut stderr) => Ending::Stopped,
         () = moved.stands_still(patience.idle) => Ending::Idle,
         () = sleep_until(deadline) => Ending::Deadline,
@@ -178,28 +194,6 @@ impl Report {
     }
 }
 
-/// Writes the request's body to the child. Completes only when the exchange must end.
-async fn feed(stdin: &mut Option<pipe::Sender>, mut upload: upload::Receiver, moved: &Moved) -> Ending {
-    loop {
-        match upload.next().await {
-            upload::Piece::Data(bytes) => {
-                moved.add_received(bytes.len());
-                let Some(pipe) = stdin else { continue };
-                if pipe.write_all(&bytes).await.is_err() {
-                    // The child has read enough: its answer counts, and the rest of the body is let go.
-                    *stdin = None;
-                }
-            }
-            upload::Piece::End => {
-                *stdin = None;
-                return std::future::pending().await;
-            }
-            upload::Piece::Aborted => return Ending::BodyAborted,
-            upload::Piece::TooLarge => return Ending::TooLarge,
-        }
-    }
-}
-
 /// Passes the answer on until its end and the leader's.
 async fn relay(
     stdout: &mut pipe::Receiver,
@@ -210,9 +204,8 @@ async fn relay(
     moved: &Moved,
 ) -> Ending {
     let mut buffer = BytesMut::with_capacity(READ);
-    let Answer::Cgi = answer;
     let first = tokio::select! {
-        first = read_head(stdout, group, &mut buffer, moved) => first,
+        first = begin(stdout, group, answer, &mut buffer) => first,
         () = download.closed() => return Ending::ClientGone,
     };
     match first {
@@ -249,16 +242,35 @@ async fn relay(
     }
 }
 
+/// The head of the answer; what is known of the body is in `buffer` then.
+async fn begin(
+    stdout: &mut pipe::Receiver,
+    group: &Group,
+    answer: Answer,
+    buffer: &mut BytesMut,
+) -> Result<Head, Ending> {
+    let (head, preamble, may_be_silent) = match answer {
+        Answer::Cgi => return read_head(stdout, group, buffer).await,
+        Answer::Plain { head, preamble, may_be_silent } => (head, preamble, may_be_silent),
+    };
+    buffer.extend_from_slice(preamble);
+    if read(stdout, group, buffer).await.map_err(Ending::Broken)? > 0 {
+        return Ok(head);
+    }
+    match group.exited().await {
+        Exit::Code(code) if code == 0 || may_be_silent => Ok(head),
+        exit => Err(Ending::Finished(exit)),
+    }
+}
+
 /// Reads until a CGI header block is complete; what follows it stays in `buffer`.
 async fn read_head(
     stdout: &mut pipe::Receiver,
     group: &Group,
     buffer: &mut BytesMut,
-    moved: &Moved,
 ) -> Result<Head, Ending> {
     loop {
         let count = read(stdout, group, buffer).await.map_err(Ending::Broken)?;
-        moved.touch();
         match response::parse(buffer, count == 0) {
             Ok(Some((head, length))) => {
                 let _ = buffer.split_to(length);

@@ -41,8 +41,8 @@ pub enum ResponseError {
     /// A status that a git answer cannot have.
     #[error("its status is not one git answers with")]
     BadStatus,
-    /// An allowed header twice.
-    #[error("it repeats a header")]
+    /// An allowed header twice, with two values.
+    #[error("it contradicts itself in its headers")]
     Repeated,
 }
 
@@ -80,12 +80,15 @@ fn head(parsed: &[httparse::Header<'_>]) -> Result<Head, ResponseError> {
         else {
             continue;
         };
-        if headers.iter().any(|(known, _)| *known == name) {
-            return Err(ResponseError::Repeated);
-        }
         let value = HeaderValue::from_bytes(header.value).map_err(|_| ResponseError::Malformed)?;
         if name == CONTENT_LENGTH && !is_length(header.value) {
             return Err(ResponseError::Malformed);
+        }
+        // http-backend says twice that a refusal may not be cached.
+        match headers.iter().find(|(known, _)| *known == name) {
+            Some((_, known)) if *known == value => continue,
+            Some(_) => return Err(ResponseError::Repeated),
+            None => {}
         }
         headers.push((name, value));
     }
@@ -158,7 +161,8 @@ mod tests {
             assert_eq!(complete(text), Err(ResponseError::Malformed), "{text:?}");
         }
         assert_eq!(complete("Status: 200\nStatus: 403\n\n"), Err(ResponseError::Repeated));
-        assert_eq!(complete("Expires: a\nExpires: a\n\n"), Err(ResponseError::Repeated));
+        assert_eq!(complete("Expires: a\nExpires: b\n\n"), Err(ResponseError::Repeated));
+        assert_eq!(complete("Expires: a\nExpires: a\n\n").unwrap().0.headers.len(), 1);
         assert_eq!(complete("Content-Length: -1\n\n"), Err(ResponseError::Malformed));
     }
 

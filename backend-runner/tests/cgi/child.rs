@@ -3,12 +3,12 @@
 use std::time::{Duration, Instant};
 
 use crate::http::{Answer, get, head, post, post_chunked};
-use crate::stage::{Setting, Stage, eventually, signed};
+use crate::stage::{Stage, eventually, signed};
 
 const HEADER: &str = "printf 'Content-Type: text/plain\\r\\n\\r\\n'";
 
 fn stage(script: &str, config: &str) -> Stage {
-    let stage = Stage::with(&Setting { git: Some(script), config });
+    let stage = Stage::fake(script, config);
     stage.hollow_repository("a.git");
     stage
 }

@@ -3,18 +3,15 @@
 use policy::decision::{self, SigningKey};
 
 use crate::http::{get, head, post};
-use crate::stage::{self, Setting, Stage, signed};
+use crate::stage::{self, Stage, signed};
 
 const DECISION: &str = "X-Gitward-Decision";
 const REFS: &str = "/git/a.git/info/refs?service=git-upload-pack";
-const TRACED: Setting<'_> = Setting {
-    git: Some("echo spawned >>$TRACE; printf 'Content-Type: text/plain\\r\\n\\r\\nhello'"),
-    config: "",
-};
+const TRACED: &str = "echo spawned >>$TRACE; printf 'Content-Type: text/plain\\n\\n'; printf hello";
 
 #[test]
 fn a_request_with_a_decision_that_holds_is_served() {
-    let stage = Stage::with(&TRACED);
+    let stage = Stage::fake(TRACED, "");
     stage.hollow_repository("a.git");
     let answer = stage.ask(&get(&[(DECISION, &signed("GET", REFS))]));
     assert_eq!((answer.status, answer.text().as_str(), answer.complete), (200, "hello", true));
@@ -24,7 +21,7 @@ fn a_request_with_a_decision_that_holds_is_served() {
 
 #[test]
 fn without_exactly_one_decision_that_holds_nothing_is_started() {
-    let stage = Stage::with(&TRACED);
+    let stage = Stage::fake(TRACED, "");
     stage.hollow_repository("a.git");
     let good = signed("GET", REFS);
     let foreign = decision::sign(&SigningKey::from_bytes([8; 32]), &stage::decision("GET", REFS));
@@ -53,7 +50,7 @@ fn without_exactly_one_decision_that_holds_nothing_is_started() {
 
 #[test]
 fn a_decision_is_good_for_its_own_method_only() {
-    let stage = Stage::with(&TRACED);
+    let stage = Stage::fake(TRACED, "");
     stage.hollow_repository("a.git");
     let kind = ("Content-Type", "application/x-git-receive-pack-request");
     let read = signed("GET", REFS);
@@ -68,10 +65,7 @@ fn a_decision_is_good_for_its_own_method_only() {
 
 #[test]
 fn the_request_target_says_nothing() {
-    let stage = Stage::with(&Setting {
-        git: Some("printf 'Content-Type: a/b\\n\\n'; echo $PATH_INFO?$QUERY_STRING"),
-        config: "",
-    });
+    let stage = Stage::fake("printf 'Content-Type: a/b\\n\\n'; echo $PATH_INFO?$QUERY_STRING", "");
     stage.hollow_repository("a.git");
     stage.hollow_repository("b.git");
     let decision = signed("GET", REFS);

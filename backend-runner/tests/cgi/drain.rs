@@ -3,10 +3,10 @@
 use std::time::{Duration, Instant};
 
 use crate::http::get;
-use crate::stage::{Setting, Stage, eventually, signed};
+use crate::stage::{Stage, eventually, signed};
 
 fn stage(script: &str, config: &str) -> Stage {
-    let stage = Stage::with(&Setting { git: Some(script), config });
+    let stage = Stage::fake(script, config);
     stage.hollow_repository("a.git");
     stage
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::http::{get, post};
-use crate::stage::{self, Setting, Stage};
+use crate::stage::{self, Stage};
 
 const ECHO: &str = "printf 'Content-Type: text/plain\\n\\n'; exec /usr/bin/env -0";
 
@@ -43,7 +43,7 @@ const FIXED: [(&str, &str); 7] = [
 
 #[test]
 fn a_fetch_without_a_user_gets_the_least() {
-    let stage = Stage::with(&Setting { git: Some(ECHO), config: "" });
+    let stage = Stage::fake(ECHO, "");
     stage.hollow_repository("team/a.git");
     let mut decision = stage::decision("GET", "/git/team/a.git/info/refs?service=git-upload-pack");
     decision.user = None;
@@ -96,7 +96,7 @@ fn a_fetch_without_a_user_gets_the_least() {
 fn a_push_tells_hooks_who_pushes() {
     let hooks = tempfile::tempdir().unwrap();
     let config = format!("hooks: {{ directory: {} }}", hooks.path().display());
-    let stage = Stage::with(&Setting { git: Some(ECHO), config: &config });
+    let stage = Stage::fake(ECHO, &config);
     stage.hollow_repository("a.git");
     let mut decision = stage::decision("POST", "/git/a.git/git-receive-pack");
     decision.info.insert("name".into(), "Joe Doe".into());
@@ -149,7 +149,7 @@ fn a_push_tells_hooks_who_pushes() {
 
 #[test]
 fn a_name_that_git_cannot_write_is_replaced_by_the_users() {
-    let stage = Stage::with(&Setting { git: Some(ECHO), config: "" });
+    let stage = Stage::fake(ECHO, "");
     stage.hollow_repository("a.git");
     for name in ["", "<>", "a\nb", "...", "Joe <joe@example.org>"] {
         let mut decision = stage::decision("POST", "/git/a.git/git-receive-pack");

@@ -3,12 +3,12 @@
 use std::time::{Duration, Instant};
 
 use crate::http::get;
-use crate::stage::{Setting, Stage, eventually, signed};
+use crate::stage::{Stage, eventually, signed};
 
 const HANG: &str = "printf 'Content-Type: text/plain\\n\\nbegun'; exec sleep 1000";
 
 fn stage(script: &str, config: &str) -> Stage {
-    let stage = Stage::with(&Setting { git: Some(script), config });
+    let stage = Stage::fake(script, config);
     stage.hollow_repository("a.git");
     stage
 }

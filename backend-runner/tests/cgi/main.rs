@@ -16,5 +16,6 @@ mod child;
 // How many at once, how long, and the end of the daemon.
 mod drain;
 mod limit;
-// Real git on both sides.
+// Real git on both sides, and what it would have said.
+mod differential;
 mod git;

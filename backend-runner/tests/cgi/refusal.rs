@@ -3,7 +3,7 @@
 use std::os::unix::fs::symlink;
 
 use crate::http::{get, head, post};
-use crate::stage::{Setting, Stage, signed};
+use crate::stage::{Stage, signed};
 
 const DECISION: &str = "X-Gitward-Decision";
 const TYPE: (&str, &str) = ("Content-Type", "application/x-git-upload-pack-request");
@@ -18,7 +18,7 @@ fn fetch(repo: &str) -> String {
 }
 
 fn stage(config: &str) -> Stage {
-    let stage = Stage::with(&Setting { git: Some(TRACED), config });
+    let stage = Stage::fake(TRACED, config);
     stage.hollow_repository("a.git");
     stage
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use backend_runner::config::Config;
@@ -25,21 +25,24 @@ pub(crate) struct Stage {
     thread: Option<std::thread::JoinHandle<()>>,
 }
 
-/// How a stage differs from the usual.
-#[derive(Default)]
-pub(crate) struct Setting<'a> {
-    /// The body of a shell script that stands in for git's programs.
-    pub(crate) git: Option<&'a str>,
-    /// More lines of configuration.
-    pub(crate) config: &'a str,
-}
-
 impl Stage {
-    pub(crate) fn new() -> Self {
-        Self::with(&Setting::default())
+    /// With the real git.
+    pub(crate) fn real(config: &str) -> Self {
+        Self::installed("/usr/bin/git", config)
     }
 
-    pub(crate) fn with(setting: &Setting<'_>) -> Self {
+    /// With the git at `path`.
+    pub(crate) fn installed(path: &str, config: &str) -> Self {
+        Self::with(config, |_| path.into())
+    }
+
+    /// With a shell script in git's place. It stands for the program that speaks CGI, unless `config` names an engine.
+    pub(crate) fn fake(script: &str, config: &str) -> Self {
+        let engine = if config.contains("engine:") { "" } else { "engine: http-backend\n" };
+        Self::with(&format!("{engine}{config}"), |directory| fake_git(directory, script))
+    }
+
+    fn with(config: &str, git: impl FnOnce(&Path) -> PathBuf) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path();
         fs::create_dir(path.join("repos")).unwrap();
@@ -47,16 +50,12 @@ impl Stage {
         let mut key =
             fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path.join("key")).unwrap();
         key.write_all(&KEY).unwrap();
-        let git = match setting.git {
-            Some(script) => fake_git(path, script),
-            None => PathBuf::from("/usr/bin/git"),
-        };
+        let git = git(path);
         let config = format!(
             "version: 1\nlisten: unix:{socket}\nrepositories: repos\npolicy_file: policy.yaml\nsigning_key_file: key\n\
-             git: {git}\n{more}\n",
+             git: {git}\n{config}\n",
             socket = path.join("socket").display(),
             git = git.display(),
-            more = setting.config,
         );
         fs::write(path.join("backend-runner.yaml"), config).unwrap();
         let mut stage = Self { directory, shutdown: CancellationToken::new(), thread: None };
@@ -101,7 +100,7 @@ impl Stage {
     pub(crate) fn filled_repository(&self, name: &str, commits: usize) -> PathBuf {
         let bare = self.repository(name);
         fs::create_dir_all(bare.parent().unwrap()).unwrap();
-        git(self.path(), &["init", "-q", "--bare", "-b", "main", bare.to_str().unwrap()]);
+        git(self.path(), &["init", "-q", "--template=", "--bare", "-b", "main", bare.to_str().unwrap()]);
         let mut stream = String::new();
         for number in 0..commits {
             let content = format!("line {number}\n");
@@ -187,7 +186,7 @@ pub(crate) fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
     let until = Instant::now() + Duration::from_secs(15);
     while !condition() {
         assert!(Instant::now() < until, "waited in vain for {what}");
-        std::thread::sleep(Duration::from_millis(5));
+        std::thread::sleep(Duration::from_millis(20));
     }
 }
 
@@ -221,7 +220,9 @@ pub(crate) fn dumb_decision(path_info: &str) -> String {
 }
 
 pub(crate) fn gzip(bytes: &[u8]) -> Vec<u8> {
-    run(Command::new("gzip").arg("-c"), bytes)
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
 }
 
 /// Runs the real git, for set-up.
@@ -237,13 +238,26 @@ pub(crate) fn feed(directory: &Path, arguments: &[&str], input: &[u8]) -> Vec<u8
 }
 
 fn run(command: &mut Command, input: &[u8]) -> Vec<u8> {
+    let mut status = None;
+    let output = exchange(command, input, &mut status);
+    assert!(status.unwrap().success(), "{command:?}");
+    output
+}
+
+/// What a program prints, however it ends.
+pub(crate) fn output(command: &mut Command, input: &[u8]) -> Vec<u8> {
+    exchange(command, input, &mut None)
+}
+
+fn exchange(command: &mut Command, input: &[u8], status: &mut Option<ExitStatus>) -> Vec<u8> {
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
     let output = std::thread::scope(|scope| {
-        scope.spawn(move || stdin.write_all(input).unwrap());
+        // A program need not read all of it.
+        scope.spawn(move || stdin.write_all(input));
         child.wait_with_output().unwrap()
     });
-    assert!(output.status.success(), "{command:?}");
+    *status = Some(output.status);
     output.stdout
 }
 
@@ -257,6 +271,8 @@ pub(crate) fn command(directory: &Path) -> Command {
         ("GIT_TERMINAL_PROMPT", "0"),
         ("GIT_AUTHOR_NAME", "A"),
         ("GIT_AUTHOR_EMAIL", "a@example.org"),
+        ("GIT_AUTHOR_DATE", "1700000000 +0000"),
+        ("GIT_COMMITTER_DATE", "1700000000 +0000"),
         ("GIT_COMMITTER_NAME", "C"),
         ("GIT_COMMITTER_EMAIL", "c@example.org"),
     ]);
@@ -277,5 +293,6 @@ fn fake_git(directory: &Path, script: &str) -> PathBuf {
     let trace = directory.join("trace");
     executable("git-http-backend", format!("#!/bin/sh\nTRACE={}\n{script}\n", trace.display()));
     let answers = format!("version) echo git version 2.47.3 ;; --exec-path) echo {} ;;", programs.display());
-    executable("git", format!("#!/bin/sh\ncase $1 in {answers} esac\n"))
+    let services = format!("upload-pack|receive-pack) TRACE={}\n{script}\n;;", trace.display());
+    executable("git", format!("#!/bin/sh\ncase $1 in {answers} {services} esac\n"))
 }

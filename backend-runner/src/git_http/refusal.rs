@@ -1,0 +1,125 @@
+//! Requests that get no answer from git: which status each of them has, and what is said about it where.
+//!
+//! A missing repository, one that is switched off and a decision that does not hold are the same 403 to a client; only the
+//! log knows better.
+
+use std::time::Duration;
+
+use actix_web::HttpResponse;
+use actix_web::http::StatusCode;
+use actix_web::http::header::{ALLOW, RETRY_AFTER};
+use policy::decision::{Decision, VerifyError};
+use policy::identity::UserName;
+
+use crate::limits::Busy;
+use crate::repository::LookupError;
+use crate::runner::Runner;
+use crate::stream::NoHead;
+use crate::switches::SwitchError;
+
+/// A request that gets no answer from git.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Refusal {
+    #[error("not exactly one decision")]
+    NoDecision,
+    #[error("the decision does not hold")]
+    Decision(#[source] VerifyError),
+    #[error("the decision is for another method")]
+    Method(&'static str),
+    #[error("the service is not offered")]
+    NotOffered,
+    #[error("the repository's own configuration switches the service off")]
+    SwitchedOff,
+    #[error("the repository's own configuration cannot be read")]
+    Switches(#[from] SwitchError),
+    #[error("a header is repeated")]
+    Repeated,
+    #[error("the content type or encoding is not git's")]
+    MediaType,
+    #[error("the request's body is too large")]
+    TooLarge,
+    #[error("no repository to run git in")]
+    Repository(#[from] LookupError),
+    #[error("no permit in time")]
+    Busy(#[from] Busy),
+    #[error("the daemon is stopping")]
+    Stopping,
+    /// The run has had its line in the log and its count already.
+    #[error("git gave no answer")]
+    Unanswered(NoHead),
+}
+
+impl Refusal {
+    /// The answer, after the log and the counters have heard of it.
+    pub(super) fn answer(&self, decision: Option<&Decision>, runner: &Runner) -> HttpResponse {
+        let status = self.status();
+        self.account(decision, status, runner);
+        let mut response = HttpResponse::build(status);
+        response.content_type("text/plain; charset=utf-8");
+        match self {
+            Self::Method(allowed) => response.insert_header((ALLOW, *allowed)),
+            _ if status == StatusCode::SERVICE_UNAVAILABLE => {
+                response.insert_header((RETRY_AFTER, RETRY.as_secs()))
+            }
+            _ => &mut response,
+        };
+        response.body(self.text())
+    }
+
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::NoDecision | Self::Decision(_) | Self::NotOffered | Self::SwitchedOff => {
+                StatusCode::FORBIDDEN
+            }
+            Self::Repository(LookupError::ForeignOwner { .. } | LookupError::Unreadable(_))
+            | Self::Switches(_)
+            | Self::Unanswered(NoHead::Failed) => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Repository(_) => StatusCode::FORBIDDEN,
+            Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Repeated => StatusCode::BAD_REQUEST,
+            Self::MediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::TooLarge | Self::Unanswered(NoHead::TooLarge) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Busy(_) | Self::Stopping | Self::Unanswered(NoHead::Stopped) => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
+        }
+    }
+
+    /// One line for the person at the other end.
+    fn text(&self) -> &'static str {
+        match self.status() {
+            StatusCode::FORBIDDEN => "forbidden\n",
+            StatusCode::METHOD_NOT_ALLOWED => "method not allowed\n",
+            StatusCode::BAD_REQUEST => "bad request\n",
+            StatusCode::UNSUPPORTED_MEDIA_TYPE => "not a git request body\n",
+            StatusCode::PAYLOAD_TOO_LARGE => "the request is larger than this server allows\n",
+            StatusCode::SERVICE_UNAVAILABLE => "the server is busy, try again shortly\n",
+            _ => "git could not be run, see the server's log\n",
+        }
+    }
+
+    fn account(&self, decision: Option<&Decision>, status: StatusCode, runner: &Runner) {
+        let outcome = match self {
+            Self::Unanswered(_) => return,
+            Self::Busy(_) | Self::Stopping => "busy",
+            _ if status == StatusCode::INTERNAL_SERVER_ERROR => "failed",
+            _ => "refused",
+        };
+        runner.metrics.refused(decision.map(|decision| decision.service), outcome);
+        let cause = std::error::Error::source(self).map(ToString::to_string);
+        tracing::warn!(
+            request_id = decision.map(|decision| decision.request_id.as_str()),
+            user = decision.and_then(|decision| decision.user.as_ref()).map(UserName::as_str),
+            repo = decision.map(|decision| decision.repo.as_str()),
+            service = decision.map(|decision| decision.service.as_str()),
+            outcome,
+            status = status.as_u16(),
+            reason = self.to_string(),
+            cause,
+            "git request refused"
+        );
+    }
+}
+
+/// When to come back after a 503.
+const RETRY: Duration = Duration::from_secs(10);

@@ -1,0 +1,129 @@
+//! A repository's own switches, `http.uploadpack` and `http.receivepack`: they may narrow what the policy allows, never widen it.
+//!
+//! See git-http-backend(1). Nearly no repository has them, so a look into its configuration file usually settles the
+//! question; only a file that could say something is read by git itself, with everything git knows of includes.
+
+use std::io;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use policy::git_request::Access;
+
+use crate::git::Git;
+use crate::repository::Repository;
+
+/// The switches could not be read, so nothing is allowed.
+#[derive(Debug, thiserror::Error)]
+pub enum SwitchError {
+    /// The configuration file cannot be read.
+    #[error("cannot read the repository's configuration")]
+    Read(#[source] io::Error),
+    /// git cannot make sense of it.
+    #[error("git cannot read the repository's configuration: {0}")]
+    Git(String),
+}
+
+/// Whether [`allow`] has to be asked at all.
+///
+/// # Errors
+/// When the repository's configuration cannot be read.
+pub fn may_be_set(repository: &Repository) -> Result<bool, SwitchError> {
+    let config = std::fs::read(repository.path.join("config")).map_err(SwitchError::Read)?;
+    Ok(could_switch(&config))
+}
+
+/// Whether the repository lets itself be accessed over HTTP. Runs git: not for a thread that must not wait.
+///
+/// # Errors
+/// When that cannot be told.
+pub fn allow(git: &Git, repository: &Repository, access: Access) -> Result<bool, SwitchError> {
+    let switch = match access {
+        Access::Read => "http.uploadpack",
+        Access::Write => "http.receivepack",
+    };
+    let output = ask(git, &repository.path, switch).map_err(SwitchError::Read)?;
+    match (output.status.code(), output.stdout.trim_ascii()) {
+        (Some(0), b"true") => Ok(true),
+        (Some(0), b"false") => Ok(false),
+        // Not set.
+        (Some(1), b"") => Ok(true),
+        _ => Err(SwitchError::Git(String::from_utf8_lossy(output.stderr.trim_ascii()).into_owned())),
+    }
+}
+
+/// Whether the text has a section that could hold a switch, or says where more configuration is. git's section names are
+/// case-insensitive and follow the bracket at once.
+fn could_switch(config: &[u8]) -> bool {
+    const MARKS: [&[u8]; 3] = [b"[http", b"[include", b"worktreeconfig"];
+    let config = config.to_ascii_lowercase();
+    MARKS.iter().any(|mark| config.windows(mark.len()).any(|window| window == *mark))
+}
+
+fn ask(git: &Git, repository: &Path, switch: &str) -> io::Result<Output> {
+    Command::new(&git.program)
+        .arg("--git-dir")
+        .arg(repository)
+        .args(["config", "--type=bool", "--get", switch])
+        .env_clear()
+        .envs([
+            ("PATH", &*git.search_path),
+            ("HOME", "/nonexistent"),
+            ("LC_ALL", "C"),
+            ("GIT_CONFIG_NOSYSTEM", "1"),
+            ("GIT_CONFIG_GLOBAL", "/dev/null"),
+        ])
+        .env("GIT_CONFIG_COUNT", "1")
+        .env("GIT_CONFIG_KEY_0", "safe.directory")
+        .env("GIT_CONFIG_VALUE_0", repository)
+        .current_dir("/")
+        .output()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn repository(config: &str) -> (tempfile::TempDir, Repository) {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.git");
+        let made = Command::new("/usr/bin/git").args(["init", "-q", "--bare"]).arg(&path).status().unwrap();
+        assert!(made.success());
+        let mut text = std::fs::read_to_string(path.join("config")).unwrap();
+        text.push_str(config);
+        std::fs::write(path.join("config"), text).unwrap();
+        std::fs::write(path.join("more"), "[http]\n\treceivepack = off\n").unwrap();
+        (directory, Repository { path })
+    }
+
+    #[test]
+    fn a_switch_narrows_its_own_access_only() {
+        let git = Git::probe(Path::new("/usr/bin/git")).unwrap();
+        for (config, read, write) in [
+            ("", true, true),
+            ("[core]\n\tcompression = 1\n", true, true),
+            ("[http]\n\tpostBuffer = 1\n", true, true),
+            ("[http]\n\treceivepack = true\n\tuploadpack\n", true, true),
+            ("[HTTP]\n\tReceivePack = 0\n", true, false),
+            ("[http] uploadpack = no\n", false, true),
+            ("[http]\n\treceivepack = false\n[http]\n\treceivepack = true\n", true, true),
+            ("[include]\n\tpath = more\n", true, false),
+        ] {
+            let (_directory, repository) = repository(config);
+            assert_eq!(
+                may_be_set(&repository).unwrap(),
+                config.to_ascii_lowercase().contains("[http") || config.contains("[inc")
+            );
+            assert_eq!(allow(&git, &repository, Access::Read).unwrap(), read, "{config}");
+            assert_eq!(allow(&git, &repository, Access::Write).unwrap(), write, "{config}");
+        }
+    }
+
+    #[test]
+    fn a_switch_that_is_neither_on_nor_off_allows_nothing() {
+        let git = Git::probe(Path::new("/usr/bin/git")).unwrap();
+        for config in ["[http]\n\treceivepack = maybe\n", "[http\n"] {
+            let (_directory, repository) = repository(config);
+            assert!(allow(&git, &repository, Access::Write).is_err(), "{config}");
+        }
+    }
+}
