@@ -275,6 +275,12 @@ mod tests {
     }
 
     #[test]
+    fn the_sample_file_is_valid() {
+        let sample = include_str!("../../config/backend-runner.yaml");
+        parse(sample).unwrap_or_else(|error| panic!("{error}"));
+    }
+
+    #[test]
     fn a_setting_of_another_version_is_refused_by_name() {
         for key in ["cache: {}", "aliases: {}", "audit_log: /a", "web: gitweb", "repository: /srv"] {
             let error =

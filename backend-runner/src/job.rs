@@ -82,6 +82,7 @@ fn log(decision: &Decision, report: &Report, outcome: &'static str, took_ms: u64
                 repo = decision.repo.as_str(),
                 service = decision.service.as_str(),
                 outcome,
+                status = report.status,
                 exit = code,
                 signal,
                 received = report.received,

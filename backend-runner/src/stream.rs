@@ -7,6 +7,7 @@
 
 pub mod download;
 mod feed;
+mod head;
 mod inflate;
 mod moved;
 mod stderr;
@@ -17,7 +18,6 @@ use std::time::Duration;
 use bytes::BytesMut;
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe;
-use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
@@ -25,6 +25,8 @@ use crate::cgi::response::{self, Head, ResponseError};
 use crate::child::{Child, Exit, GRACE, Group, SpawnError};
 
 pub use self::feed::Preparation;
+use self::head::Pending;
+pub use self::head::{HeadSender, NoHead};
 use self::moved::Moved;
 pub use self::stderr::Complaints;
 
@@ -49,20 +51,6 @@ pub struct Streams {
     pub head: HeadSender,
     /// The answer's body.
     pub download: download::Sender,
-}
-
-/// Carries the answer's head, or why there is none.
-pub type HeadSender = oneshot::Sender<Result<Head, NoHead>>;
-
-/// Why a request gets no answer from git. The log has the details.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NoHead {
-    /// git failed, or took too long.
-    Failed,
-    /// The request's body is longer than allowed.
-    TooLarge,
-    /// The daemon stops.
-    Stopped,
 }
 
 /// Where the head of the answer comes from.
@@ -126,6 +114,8 @@ pub struct Report {
     pub ending: Ending,
     /// How the leader ended.
     pub exit: Option<Exit>,
+    /// The status git answered with, if it got that far.
+    pub status: Option<u16>,
     /// Bytes of the request's body that reached git.
     pub received: u64,
     /// Bytes of the answer's body.
@@ -145,7 +135,7 @@ pub async fn exchange(
     let (preparation, answer) = plan;
     let Child { mut stdin, mut stdout, mut stderr, group } = child;
     let Streams { upload, head, mut download } = streams;
-    let mut head = Some(head);
+    let mut head = Pending::new(head);
     let moved = Moved::default();
     let mut complaints = Complaints::default();
     let deadline = Instant::now() + patience.request;
@@ -158,9 +148,7 @@ pub async fn exchange(
         () = sleep_until(deadline) => Ending::Deadline,
         () = stop.cancelled() => Ending::Stopped,
     };
-    if let Some(head) = head.take() {
-        let _ = head.send(Err(ending.no_head()));
-    }
+    head.give_up(ending.no_head());
     let exit = if let Ending::Finished(Exit::Code(_)) = ending {
         download.end();
         group.finish(complaints.collect(&mut stderr)).await
@@ -170,7 +158,14 @@ pub async fn exchange(
     };
     // Held until here: see the first rule above.
     drop(stdin);
-    Report { exit: Some(exit), received: moved.received(), sent: moved.sent(), complaints, ending }
+    Report {
+        ending,
+        exit: Some(exit),
+        status: head.status(),
+        received: moved.received(),
+        sent: moved.sent(),
+        complaints,
+    }
 }
 
 impl Ending {
@@ -190,7 +185,7 @@ impl Report {
     #[must_use]
     pub fn not_started(error: SpawnError) -> Self {
         let ending = Ending::NotStarted(error);
-        Self { ending, exit: None, received: 0, sent: 0, complaints: Complaints::default() }
+        Self { ending, exit: None, status: None, received: 0, sent: 0, complaints: Complaints::default() }
     }
 }
 
@@ -199,7 +194,7 @@ async fn relay(
     stdout: &mut pipe::Receiver,
     group: &Group,
     answer: Answer,
-    head: &mut Option<HeadSender>,
+    head: &mut Pending,
     download: &mut download::Sender,
     moved: &Moved,
 ) -> Ending {
@@ -210,7 +205,7 @@ async fn relay(
     };
     match first {
         Ok(parsed) => {
-            if head.take().is_none_or(|head| head.send(Ok(parsed)).is_err()) {
+            if !head.send(parsed) {
                 return Ending::ClientGone;
             }
         }
