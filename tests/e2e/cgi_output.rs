@@ -106,7 +106,7 @@ fn ask(stack: &Stack, repository: &str) -> Response {
 }
 
 fn stack() -> Stack {
-    let stack = Stack::builder().http_backend(SCRIPT).start().unwrap();
+    let stack = Stack::builder().engine("http-backend").http_backend(SCRIPT).start().unwrap();
     let names = SCRIPT.lines().filter_map(|line| line.strip_prefix('/')?.split("/*").next());
     for name in names {
         stack.repositories().empty(name).unwrap();

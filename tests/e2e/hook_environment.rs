@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fs;
 
 use harness::people::WRITER;
-use harness::{Git, Stack};
+use harness::{ENGINES, Git, Stack};
 
 /// Shows the environment that git gave the hook, its descriptors and its directory.
 const HOOK: &str = "#!/bin/sh\n\
@@ -81,7 +81,11 @@ const POISON: &[&str] = &[
 
 #[test]
 fn a_hook_sees_the_documented_variables_and_no_others() {
-    let stack = stack();
+    ENGINES.into_iter().for_each(documented_variables);
+}
+
+fn documented_variables(engine: &str) {
+    let stack = stack(engine);
     push(&stack, stack.git_as(WRITER), "refs/heads/one");
     let environment = environment(&stack);
     let numbered = |name: &str| name.starts_with("GIT_CONFIG_KEY_") || name.starts_with("GIT_CONFIG_VALUE_");
@@ -95,7 +99,11 @@ fn a_hook_sees_the_documented_variables_and_no_others() {
 
 #[test]
 fn the_variables_say_what_authd_decided() {
-    let stack = stack();
+    ENGINES.into_iter().for_each(decided_variables);
+}
+
+fn decided_variables(engine: &str) {
+    let stack = stack(engine);
     push(&stack, stack.git_as(WRITER).protocol(1), "refs/heads/one");
     let environment = environment(&stack);
     let root = stack.path().join("git").display().to_string();
@@ -131,7 +139,11 @@ fn the_variables_say_what_authd_decided() {
 
 #[test]
 fn headers_of_the_client_do_not_reach_the_environment() {
-    let stack = stack();
+    ENGINES.into_iter().for_each(poisoned_headers);
+}
+
+fn poisoned_headers(engine: &str) {
+    let stack = stack(engine);
     push(&stack, stack.git_as(WRITER), "refs/heads/one");
     let before = environment(&stack);
     let poisoned =
@@ -147,7 +159,11 @@ fn headers_of_the_client_do_not_reach_the_environment() {
 
 #[test]
 fn settings_given_to_git_outrank_those_of_the_repository() {
-    let stack = stack();
+    ENGINES.into_iter().for_each(outranking_settings);
+}
+
+fn outranking_settings(engine: &str) {
+    let stack = stack(engine);
     push(&stack, stack.git_as(WRITER), "refs/heads/one");
     let environment = environment(&stack);
     let count: usize = environment["GIT_CONFIG_COUNT"].parse().unwrap();
@@ -181,7 +197,11 @@ fn settings_given_to_git_outrank_those_of_the_repository() {
 
 #[test]
 fn a_hook_inherits_no_descriptor_beyond_the_three() {
-    let stack = stack();
+    ENGINES.into_iter().for_each(inherited_descriptors);
+}
+
+fn inherited_descriptors(engine: &str) {
+    let stack = stack(engine);
     push(&stack, stack.git_as(WRITER), "refs/heads/one");
     let descriptors = links(&stack.read("descriptors"));
     let standard: Vec<&String> = (0..3).filter_map(|number| descriptors.get(&number)).collect();
@@ -223,8 +243,8 @@ fn environment(stack: &Stack) -> BTreeMap<String, String> {
     entries.map(|entry| entry.split_once('=').unwrap()).map(|(n, v)| (n.to_owned(), v.to_owned())).collect()
 }
 
-fn stack() -> Stack {
-    let stack = Stack::builder().hook("pre-receive", HOOK).start().unwrap();
+fn stack(engine: &str) -> Stack {
+    let stack = Stack::builder().engine(engine).hook("pre-receive", HOOK).start().unwrap();
     let repository = stack.repositories().seeded("team/app.git", 2, &[]).unwrap();
     let source = repository.path().display().to_string();
     stack.git().ok(&["clone", "--quiet", &source, "work"]).unwrap();

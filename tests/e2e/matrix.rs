@@ -27,8 +27,17 @@ const THREADS: usize = 4;
 
 #[test]
 fn every_caller_can_do_exactly_what_the_policy_says() {
+    whole_matrix("http-backend");
+}
+
+#[test]
+fn every_caller_can_do_exactly_what_the_policy_says_with_the_direct_engine() {
+    whole_matrix("direct");
+}
+
+fn whole_matrix(engine: &str) {
     let cells = cells();
-    let stack = Stack::builder().policy(POLICY).users(USERS).start().unwrap();
+    let stack = Stack::builder().policy(POLICY).users(USERS).engine(engine).start().unwrap();
     let world = World::new(&stack, cells.len());
     let started = Instant::now();
     let next = AtomicUsize::new(0);
@@ -43,7 +52,7 @@ fn every_caller_can_do_exactly_what_the_policy_says() {
         let threads: Vec<_> = (0..THREADS).map(|_| scope.spawn(work)).collect();
         threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
     });
-    println!("matrix: {} cells in {:.1} s", cells.len(), started.elapsed().as_secs_f32());
+    println!("matrix, {engine}: {} cells in {:.1} s", cells.len(), started.elapsed().as_secs_f32());
     assert!(wrong.is_empty(), "{} of {} cells:\n{}", wrong.len(), cells.len(), wrong.join("\n"));
 }
 

@@ -22,6 +22,7 @@ pub struct Builder {
     files: Vec<(String, String)>,
     counting: bool,
     backend: Option<String>,
+    engine: Option<String>,
 }
 
 impl Builder {
@@ -73,6 +74,12 @@ impl Builder {
         self
     }
 
+    /// Runs git by this engine, whichever the sample has.
+    pub fn engine(mut self, name: &str) -> Self {
+        self.engine = Some(name.to_owned());
+        self
+    }
+
     /// Starts everything and waits until it is ready.
     pub fn start(self) -> Result<Stack> {
         let directory = TempDir::with_prefix("gitward-")?;
@@ -93,6 +100,9 @@ impl Builder {
             fs::write(etc.join("users.yaml"), users)?;
         }
         settings::apply(&etc, &self.edits, directory)?;
+        if let Some(engine) = &self.engine {
+            settings::set(&etc.join("backend-runner.yaml"), "engine", engine)?;
+        }
         for (name, text) in &self.files {
             fs::write(directory.join(name), text)?;
         }

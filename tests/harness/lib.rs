@@ -6,6 +6,9 @@
 
 #![forbid(unsafe_code)]
 
+/// Every way in which the runner can run git.
+pub const ENGINES: [&str; 2] = ["http-backend", "direct"];
+
 mod builder;
 pub mod decisions;
 pub mod git;

@@ -49,6 +49,17 @@ pub(crate) fn copy(folder: &str, target: &Path, replacements: &[(String, String)
     Ok(())
 }
 
+/// Gives a top-level key of a YAML file another value, whatever it had.
+pub(crate) fn set(file: &Path, key: &str, value: &str) -> Result<()> {
+    let text = fs::read_to_string(file).with_context(|| format!("{}", file.display()))?;
+    let start = format!("{key}:");
+    ensure!(text.lines().any(|line| line.starts_with(&start)), "{} has no {key}", file.display());
+    let line =
+        |line: &str| if line.starts_with(&start) { format!("{key}: {value}\n") } else { format!("{line}\n") };
+    fs::write(file, text.lines().map(line).collect::<String>())?;
+    Ok(())
+}
+
 /// Applies the edits for files in `directory`, with `stack` for `@DIR@` in what is put there.
 pub(crate) fn apply(directory: &Path, edits: &[Edit], stack: &Path) -> Result<()> {
     for edit in edits {
