@@ -5,6 +5,7 @@
 //! number cannot belong to somebody else before that), and every path ends in a reaped leader, also when the owner is dropped.
 //! The environment is exactly what the caller lists. See credentials(7), pidfd_open(2) and setpgid(2).
 
+use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
@@ -36,8 +37,29 @@ pub struct Program {
     pub arguments: Vec<String>,
     /// Its whole environment.
     pub environment: Vec<Variable>,
-    /// Whether it reads a request body; otherwise its standard input is empty.
-    pub reads_body: bool,
+    /// Its standard input.
+    pub input: Input,
+}
+
+/// What a program's standard input is.
+#[derive(Debug)]
+pub enum Input {
+    /// Empty.
+    Nothing,
+    /// A pipe, written by [`Child::stdin`].
+    Pipe,
+    /// A file, from its present position.
+    File(File),
+}
+
+impl From<Input> for Stdio {
+    fn from(input: Input) -> Self {
+        match input {
+            Input::Nothing => Self::null(),
+            Input::Pipe => Self::piped(),
+            Input::File(file) => file.into(),
+        }
+    }
 }
 
 /// The program could not be started.
@@ -69,7 +91,7 @@ pub enum Exit {
 /// A running process group and the ends of its pipes.
 #[derive(Debug)]
 pub struct Child {
-    /// Where the request body goes; `None` when it takes none.
+    /// Where the request body goes; `None` when its input is no pipe.
     pub stdin: Option<pipe::Sender>,
     /// What git answers.
     pub stdout: pipe::Receiver,
@@ -99,14 +121,13 @@ impl Child {
     /// # Errors
     /// When the system has no process, pipe or file descriptor left, or the program cannot be executed.
     pub fn spawn(program: Program) -> Result<Self, SpawnError> {
-        let stdin = if program.reads_body { Stdio::piped() } else { Stdio::null() };
         let spawned = Command::new(&program.path)
             .args(&program.arguments)
             .env_clear()
             .envs(program.environment.iter().map(|(name, value)| (&**name, value)))
             .current_dir("/")
             .process_group(0)
-            .stdin(stdin)
+            .stdin(program.input)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn();

@@ -12,10 +12,10 @@ use serde::Deserialize;
 
 use crate::cgi::environment::{RequestHeaders, Variable};
 use crate::cgi::response::Head;
-use crate::child::Program;
+use crate::child::{Input, Program};
 use crate::git::Git;
 use crate::repository::Repository;
-use crate::stream::{Answer, Preparation};
+use crate::stream::Answer;
 
 /// The choice in the configuration.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -33,32 +33,31 @@ pub enum EngineKind {
 pub struct Plan {
     /// The program.
     pub program: Program,
-    /// How to write its input.
-    pub preparation: Preparation,
+    /// Whether a compressed body is decoded for it.
+    pub inflate: bool,
     /// How to read its answer.
     pub answer: Answer,
 }
 
 impl Plan {
-    /// The plan for one request.
+    /// The plan for one request whose body comes by `input`.
     #[must_use]
     pub fn new(
-        kind: EngineKind,
-        git: &Git,
+        (kind, git): (EngineKind, &Git),
         service: Service,
         headers: RequestHeaders,
         repository: &Repository,
         environment: Vec<Variable>,
+        input: Input,
     ) -> Self {
-        let reads_body = service.method() == "POST";
         let direct = match kind {
             EngineKind::Direct => Direct::of(service),
             EngineKind::HttpBackend => None,
         };
         let Some(direct) = direct else {
             let path = git.http_backend.clone();
-            let program = Program { path, arguments: Vec::new(), environment, reads_body };
-            return Self { program, preparation: Preparation::default(), answer: Answer::Cgi };
+            let program = Program { path, arguments: Vec::new(), environment, input };
+            return Self { program, inflate: false, answer: Answer::Cgi };
         };
         let mut arguments: Vec<String> = direct.command.iter().map(|&word| word.to_owned()).collect();
         arguments.push(repository.path.display().to_string());
@@ -66,12 +65,13 @@ impl Plan {
         // Version 2 needs no line that says what the answer is.
         let preamble = if headers.protocol == Some("version=2") { b"" } else { direct.preamble };
         Self {
-            program: Program { path, arguments, environment, reads_body },
-            preparation: Preparation {
-                inflate: headers.encoding.is_some(),
-                collect: service == Service::UploadPack,
+            program: Program { path, arguments, environment, input },
+            inflate: headers.encoding.is_some(),
+            answer: Answer::Plain {
+                head: head(direct.content_type),
+                preamble,
+                may_be_silent: service.method() == "POST",
             },
-            answer: Answer::Plain { head: head(direct.content_type), preamble, may_be_silent: reads_body },
         }
     }
 }

@@ -4,6 +4,7 @@
 //! where the daemon's own refusals become statuses (see `refusal`).
 //! See git's `http-protocol` manual page and git-http-backend(1).
 
+mod body;
 mod refusal;
 
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -15,6 +16,7 @@ use policy::git_request::{Access, Service};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+use self::body::RequestBody;
 use self::refusal::Refusal;
 use crate::cgi::environment::{self, RequestHeaders};
 use crate::cgi::response::Head;
@@ -22,7 +24,7 @@ use crate::engine::{EngineKind, Plan};
 use crate::job::Job;
 use crate::repository::{self, Repository};
 use crate::runner::Runner;
-use crate::stream::{NoHead, Streams, download, upload};
+use crate::stream::{NoHead, Streams, download};
 use crate::switches::{self, SwitchError};
 
 /// Answers one request on the data listener.
@@ -57,6 +59,8 @@ async fn serve(
         return Err(Refusal::TooLarge);
     }
     let repository = repository::find(&runner.config.repositories, &decision.repo, runner.config.export_all)?;
+    let body = RequestBody::take(body, service, headers, limit, runner).await?;
+    let headers = body.headers_for_git(headers);
     let permit = tokio::select! {
         permit = runner.limits.acquire(decision) => permit?,
         () = runner.stop.cancelled() => return Err(Refusal::Stopping),
@@ -65,27 +69,23 @@ async fn serve(
     check_switches(runner, decision, &repository).await?;
 
     let environment = environment::variables(decision, headers, &repository.path, &runner.settings());
-    let plan = Plan::new(runner.config.engine, &runner.git, service, headers, &repository, environment);
-    let reads_body = plan.program.reads_body;
-    let (upload, to_git) = upload::channel();
+    let (input, unsent) = body.split();
+    let engine = (runner.config.engine, &runner.git);
+    let plan = Plan::new(engine, service, headers, &repository, environment, input);
+    let patience = runner.config.limits.patience;
+    let source = unsent.into_source(plan.inflate, limit, patience.idle);
     let (from_git, answer_body) = download::channel();
     let (head_sender, head) = oneshot::channel();
-    let patience = runner.config.limits.patience;
     runner.start(Job {
         decision: decision.clone(),
         plan,
-        streams: Streams { upload: to_git, head: head_sender, download: from_git },
+        streams: Streams { source, head: head_sender, download: from_git },
         patience,
         stop: runner.stop.clone(),
         permit,
         metrics: runner.metrics.clone(),
         started,
     });
-    if reads_body {
-        actix_web::rt::spawn(upload.pump(body, limit, patience.idle));
-    } else {
-        upload.end();
-    }
     // A job that is gone without a word has failed.
     match head.await.unwrap_or(Err(NoHead::Failed)) {
         Ok(head) => Ok(respond(head, answer_body)),

@@ -39,9 +39,7 @@ impl Job {
     pub async fn run(self) {
         let Self { decision, plan, streams, patience, stop, permit, metrics, started } = self;
         let report = match Child::spawn(plan.program) {
-            Ok(child) => {
-                stream::exchange(child, (plan.preparation, plan.answer), streams, patience, &stop).await
-            }
+            Ok(child) => stream::exchange(child, plan.answer, streams, patience, &stop).await,
             Err(error) => Report::not_started(error),
         };
         drop(permit);

@@ -34,6 +34,8 @@ pub struct Limits {
     all: Arc<Semaphore>,
     repositories: Arc<Slots<RepoPath>>,
     callers: Arc<Slots<Caller>>,
+    /// What one caller may take of one repository.
+    shares: Arc<Slots<(Caller, RepoPath)>>,
     queue: Duration,
     running: IntGauge,
     queued: IntGauge,
@@ -42,10 +44,12 @@ pub struct Limits {
 /// Leave to run one child.
 #[derive(Debug)]
 pub struct Permit {
+    // First, so that it is uncounted before the next request can be counted.
+    _counted: Counted,
     _all: OwnedSemaphorePermit,
+    _share: Slot<(Caller, RepoPath)>,
     _repository: Slot<RepoPath>,
     _caller: Slot<Caller>,
-    _counted: Counted,
 }
 
 /// The request waited for as long as it may.
@@ -68,6 +72,7 @@ impl Limits {
             all: Arc::new(Semaphore::new(sizes.running)),
             repositories: Slots::new(sizes.per_repository),
             callers: Slots::new(sizes.per_user),
+            shares: Slots::new(share(sizes.per_repository)),
             queue: sizes.queue,
             running,
             queued,
@@ -85,18 +90,25 @@ impl Limits {
         };
         let _queued = Counted::new(&self.queued);
         let turn = async {
+            let share = self.shares.acquire((caller.clone(), decision.repo.clone())).await?;
             let caller = self.callers.acquire(caller).await?;
             let repository = self.repositories.acquire(decision.repo.clone()).await?;
             let all = Arc::clone(&self.all).acquire_owned().await.map_err(|_| Busy)?;
             Ok(Permit {
+                _counted: Counted::new(&self.running),
                 _all: all,
+                _share: share,
                 _repository: repository,
                 _caller: caller,
-                _counted: Counted::new(&self.running),
             })
         };
         timeout(self.queue, turn).await.unwrap_or(Err(Busy))
     }
+}
+
+/// Three quarters of a repository's children at most are one caller's: nobody shuts the others out alone.
+fn share(per_repository: usize) -> usize {
+    (per_repository * 3).div_ceil(4).max(1)
 }
 
 /// One semaphore per key that is in use; keys nobody waits for or holds are forgotten.

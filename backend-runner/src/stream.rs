@@ -12,6 +12,7 @@ mod inflate;
 mod moved;
 mod stderr;
 pub mod upload;
+pub mod whole;
 
 use std::time::Duration;
 
@@ -24,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 use crate::cgi::response::{self, Head, ResponseError};
 use crate::child::{Child, Exit, GRACE, Group, SpawnError};
 
-pub use self::feed::Preparation;
+pub use self::feed::Source;
 use self::head::Pending;
 pub use self::head::{HeadSender, NoHead};
 use self::moved::Moved;
@@ -32,6 +33,11 @@ pub use self::stderr::Complaints;
 
 /// How much is read from a child at once.
 const READ: usize = 64 * 1024;
+
+/// How much of an answer is held back while the request's body is still arriving. nginx passes no more of a body on once it
+/// has seen an answer's head, and git starts to answer a push before it has read it; but a git that is not heard for long
+/// would stop reading.
+const HELD: usize = 1 << 20;
 
 /// What decides how long a child may run.
 #[derive(Clone, Copy, Debug)]
@@ -46,7 +52,7 @@ pub struct Patience {
 #[derive(Debug)]
 pub struct Streams {
     /// The request's body.
-    pub upload: upload::Receiver,
+    pub source: Source,
     /// Gets the answer's head, or why there is none.
     pub head: HeadSender,
     /// The answer's body.
@@ -127,14 +133,13 @@ pub struct Report {
 /// Runs one exchange to its end; returns when the group is gone and reaped.
 pub async fn exchange(
     child: Child,
-    plan: (Preparation, Answer),
+    answer: Answer,
     streams: Streams,
     patience: Patience,
     stop: &CancellationToken,
 ) -> Report {
-    let (preparation, answer) = plan;
     let Child { mut stdin, mut stdout, mut stderr, group } = child;
-    let Streams { upload, head, mut download } = streams;
+    let Streams { source, head, mut download } = streams;
     let mut head = Pending::new(head);
     let moved = Moved::default();
     let mut complaints = Complaints::default();
@@ -142,7 +147,7 @@ pub async fn exchange(
 
     let ending = tokio::select! {
         ending = relay(&mut stdout, &group, answer, &mut head, &mut download, &moved) => ending,
-        ending = feed::feed(&mut stdin, upload, preparation, &moved) => ending,
+        ending = feed::feed(&mut stdin, source, &moved) => ending,
         () = complaints.collect_for_ever(&mut stderr) => Ending::Stopped,
         () = moved.stands_still(patience.idle) => Ending::Idle,
         () = sleep_until(deadline) => Ending::Deadline,
@@ -200,7 +205,7 @@ async fn relay(
 ) -> Ending {
     let mut buffer = BytesMut::with_capacity(READ);
     let first = tokio::select! {
-        first = begin(stdout, group, answer, &mut buffer) => first,
+        first = begin(stdout, group, answer, &mut buffer, moved) => first,
         () = download.closed() => return Ending::ClientGone,
     };
     match first {
@@ -237,8 +242,39 @@ async fn relay(
     }
 }
 
-/// The head of the answer; what is known of the body is in `buffer` then.
+/// The head of the answer, when it may go out; what is known of the body is in `buffer` then.
 async fn begin(
+    stdout: &mut pipe::Receiver,
+    group: &Group,
+    answer: Answer,
+    buffer: &mut BytesMut,
+    moved: &Moved,
+) -> Result<Head, Ending> {
+    let head = first_word(stdout, group, answer, buffer).await?;
+    hold(stdout, group, buffer, moved).await.map_err(Ending::Broken)?;
+    Ok(head)
+}
+
+/// Lets the answer wait in `buffer` until the request's body has ended, or the answer grows beyond [`HELD`].
+async fn hold(
+    stdout: &mut pipe::Receiver,
+    group: &Group,
+    buffer: &mut BytesMut,
+    moved: &Moved,
+) -> std::io::Result<()> {
+    let mut complete = false;
+    while buffer.len() < HELD {
+        tokio::select! {
+            biased;
+            () = moved.body_end() => break,
+            read = read(stdout, group, buffer), if !complete => complete = read? == 0,
+        }
+    }
+    Ok(())
+}
+
+/// The head of the answer as soon as git says something.
+async fn first_word(
     stdout: &mut pipe::Receiver,
     group: &Group,
     answer: Answer,

@@ -15,6 +15,7 @@ use crate::limits::Busy;
 use crate::repository::LookupError;
 use crate::runner::Runner;
 use crate::stream::NoHead;
+use crate::stream::whole::GatherError;
 use crate::switches::SwitchError;
 
 /// A request that gets no answer from git.
@@ -38,6 +39,8 @@ pub(super) enum Refusal {
     MediaType,
     #[error("the request's body is too large")]
     TooLarge,
+    #[error(transparent)]
+    Body(#[from] GatherError),
     #[error("no repository to run git in")]
     Repository(#[from] LookupError),
     #[error("no permit in time")]
@@ -72,23 +75,32 @@ impl Refusal {
                 StatusCode::FORBIDDEN
             }
             Self::Repository(LookupError::ForeignOwner { .. } | LookupError::Unreadable(_))
+            | Self::Body(GatherError::Unkept(_))
             | Self::Switches(_)
             | Self::Unanswered(NoHead::Failed) => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Repository(_) => StatusCode::FORBIDDEN,
             Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
-            Self::Repeated => StatusCode::BAD_REQUEST,
-            Self::MediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::TooLarge | Self::Unanswered(NoHead::TooLarge) => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::Busy(_) | Self::Stopping | Self::Unanswered(NoHead::Stopped) => {
-                StatusCode::SERVICE_UNAVAILABLE
+            Self::Repeated | Self::Body(GatherError::Aborted | GatherError::Undecodable(_)) => {
+                StatusCode::BAD_REQUEST
             }
+            Self::Body(GatherError::Slow) => StatusCode::REQUEST_TIMEOUT,
+            Self::MediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::TooLarge | Self::Body(GatherError::TooLarge) | Self::Unanswered(NoHead::TooLarge) => {
+                StatusCode::PAYLOAD_TOO_LARGE
+            }
+            Self::Busy(_)
+            | Self::Stopping
+            | Self::Body(GatherError::Crowded)
+            | Self::Unanswered(NoHead::Stopped) => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
     /// One line for the person at the other end.
     fn text(&self) -> &'static str {
         match self.status() {
-            StatusCode::FORBIDDEN => "forbidden\n",
+            // nginx answers in its own words; with a body it would close its connection as well.
+            StatusCode::FORBIDDEN => "",
+            StatusCode::REQUEST_TIMEOUT => "the request's body comes too slowly\n",
             StatusCode::METHOD_NOT_ALLOWED => "method not allowed\n",
             StatusCode::BAD_REQUEST => "bad request\n",
             StatusCode::UNSUPPORTED_MEDIA_TYPE => "not a git request body\n",
@@ -101,7 +113,9 @@ impl Refusal {
     fn account(&self, decision: Option<&Decision>, status: StatusCode, runner: &Runner) {
         let outcome = match self {
             Self::Unanswered(_) => return,
-            Self::Busy(_) | Self::Stopping => "busy",
+            Self::Busy(_) | Self::Stopping | Self::Body(GatherError::Crowded) => "busy",
+            Self::Body(GatherError::Aborted) => "client_gone",
+            Self::Body(GatherError::Slow) => "timeout",
             _ if status == StatusCode::INTERNAL_SERVER_ERROR => "failed",
             _ => "refused",
         };

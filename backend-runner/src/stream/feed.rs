@@ -1,4 +1,4 @@
-//! The request's body on its last step: from the channel into the child's standard input.
+//! The request's body on its last step: into the child's standard input.
 
 use std::io;
 
@@ -10,72 +10,78 @@ use super::inflate::Inflate;
 use super::moved::Moved;
 use super::{Ending, upload};
 
-/// What is done to a body before the child gets it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Preparation {
-    /// It is compressed and the child wants it plain.
-    pub inflate: bool,
-    /// The child may answer before it has read all, and some clients read nothing before they have sent all: the body is
-    /// taken whole before the child gets any of it. Only for bodies of bounded length.
-    pub collect: bool,
+/// Where the child's input comes from.
+#[derive(Debug)]
+pub enum Source {
+    /// There is none, or the child reads it from a file.
+    Nothing,
+    /// It is all here.
+    Whole(Bytes),
+    /// It is still arriving.
+    Arriving {
+        /// From here.
+        upload: upload::Receiver,
+        /// Whether it is compressed and the child wants it plain.
+        inflate: bool,
+        /// The most it may become when it is decoded.
+        limit: u64,
+    },
 }
 
 /// Writes the request's body to the child. Completes only when the exchange must end.
 ///
 /// `stdin` becomes `None`, which closes it, only after a body that is complete, or when the child takes no more.
-pub(super) async fn feed(
-    stdin: &mut Option<pipe::Sender>,
-    mut upload: upload::Receiver,
-    preparation: Preparation,
-    moved: &Moved,
-) -> Ending {
-    let mut inflate = preparation.inflate.then(Inflate::new);
-    let mut collected = Vec::new();
-    loop {
-        match upload.next().await {
-            upload::Piece::Data(bytes) => {
-                moved.add_received(bytes.len());
-                if preparation.collect {
-                    collected.push(bytes);
-                } else if let Err(error) = write(stdin, &mut inflate, bytes, moved).await {
-                    return Ending::BadBody(error);
-                }
-            }
-            upload::Piece::End => break,
-            upload::Piece::Aborted => return Ending::BodyAborted,
-            upload::Piece::TooLarge => return Ending::TooLarge,
+pub(super) async fn feed(stdin: &mut Option<pipe::Sender>, source: Source, moved: &Moved) -> Ending {
+    let fed = match source {
+        Source::Nothing => Ok(()),
+        Source::Whole(bytes) => {
+            moved.add_received(bytes.len());
+            moved.body_ended();
+            put(stdin, &bytes, moved).await;
+            Ok(())
         }
+        Source::Arriving { upload, inflate, limit } => arrive(stdin, upload, inflate, limit, moved).await,
+    };
+    if let Err(ending) = fed {
+        return ending;
     }
-    for bytes in collected {
-        if let Err(error) = write(stdin, &mut inflate, bytes, moved).await {
-            return Ending::BadBody(error);
-        }
-    }
-    match inflate.map(Inflate::finish).transpose() {
-        Ok(rest) => put(stdin, &rest.unwrap_or_default(), moved).await,
-        Err(error) => return Ending::BadBody(error),
-    }
+    moved.body_ended();
     *stdin = None;
     std::future::pending().await
 }
 
-/// Writes a chunk, decoded if need be.
-///
-/// # Errors
-/// When the chunk cannot be decoded.
-async fn write(
+async fn arrive(
     stdin: &mut Option<pipe::Sender>,
-    inflate: &mut Option<Inflate>,
-    mut bytes: Bytes,
+    mut upload: upload::Receiver,
+    inflate: bool,
+    limit: u64,
     moved: &Moved,
-) -> io::Result<()> {
-    let Some(inflate) = inflate else {
-        put(stdin, &bytes, moved).await;
-        return Ok(());
-    };
-    while !bytes.is_empty() {
-        put(stdin, &inflate.take(&mut bytes)?, moved).await;
+) -> Result<(), Ending> {
+    let mut inflate = inflate.then(Inflate::new);
+    let mut decoded = 0_u64;
+    loop {
+        let mut bytes = match upload.next().await {
+            upload::Piece::Data(bytes) => bytes,
+            upload::Piece::End => break,
+            upload::Piece::Aborted => return Err(Ending::BodyAborted),
+            upload::Piece::TooLarge => return Err(Ending::TooLarge),
+        };
+        moved.add_received(bytes.len());
+        let Some(inflate) = &mut inflate else {
+            put(stdin, &bytes, moved).await;
+            continue;
+        };
+        while !bytes.is_empty() {
+            let piece = inflate.take(&mut bytes).map_err(Ending::BadBody)?;
+            decoded += piece.len() as u64;
+            if decoded > limit {
+                return Err(Ending::TooLarge);
+            }
+            put(stdin, &piece, moved).await;
+        }
     }
+    let rest = inflate.map(Inflate::finish).transpose().map_err(|error: io::Error| Ending::BadBody(error))?;
+    put(stdin, &rest.unwrap_or_default(), moved).await;
     Ok(())
 }
 

@@ -1,11 +1,12 @@
-//! How much has moved through an exchange, and when the last of it did.
+//! How much has moved through an exchange, when the last of it did, and whether the request's body has ended.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
 
-/// Counts bytes, and when the last one moved.
+/// Counts bytes, and knows when the last one moved.
 #[derive(Debug)]
 pub(super) struct Moved {
     start: Instant,
@@ -13,12 +14,20 @@ pub(super) struct Moved {
     sent: AtomicU64,
     /// Milliseconds after `start`.
     last: AtomicU64,
+    /// Cancelled once no more of the body will come.
+    body: CancellationToken,
 }
 
 impl Default for Moved {
     fn default() -> Self {
         let zero = || AtomicU64::new(0);
-        Self { start: Instant::now(), received: zero(), sent: zero(), last: zero() }
+        Self {
+            start: Instant::now(),
+            received: zero(),
+            sent: zero(),
+            last: zero(),
+            body: CancellationToken::new(),
+        }
     }
 }
 
@@ -36,6 +45,16 @@ impl Moved {
     pub(super) fn touch(&self) {
         let now = u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.last.store(now, Ordering::Relaxed);
+    }
+
+    /// No more of the body will come.
+    pub(super) fn body_ended(&self) {
+        self.body.cancel();
+    }
+
+    /// Completes when no more of the body will come.
+    pub(super) async fn body_end(&self) {
+        self.body.cancelled().await;
     }
 
     pub(super) fn received(&self) -> u64 {

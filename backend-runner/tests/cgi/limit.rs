@@ -52,9 +52,50 @@ fn a_silent_client_is_not_waited_for() {
     let head =
         crate::http::head("POST", &[("X-Gitward-Decision", &decision), kind, ("Content-Length", "100")]);
     connection.send(&[&head[..], b"some"].concat()).unwrap();
-    let answer = connection.answer().unwrap();
-    assert_eq!((answer.text().as_str(), answer.complete), ("some", false));
+    assert_eq!(connection.answer().unwrap().status, 500, "no head goes out before the body is in");
     stage.wait_for_no_processes();
+}
+
+#[test]
+fn a_fetch_that_dawdles_takes_no_place() {
+    let stage = stage("printf 'Content-Type: text/plain\n\n'; exec cat", "limits: { running: 1 }");
+    let mut dawdling = stage.connect();
+    dawdling.send(&[&ask_for(100)[..], b"0032"].concat()).unwrap();
+    assert_eq!(stage.ask(&[&ask_for(4)[..], b"0000"].concat()).text(), "0000");
+    dawdling.send(&[b'x'; 96]).unwrap();
+    assert_eq!(dawdling.answer().unwrap().text().len(), 100);
+}
+
+#[test]
+fn a_large_fetch_arrives_whole() {
+    let stage = stage("printf 'Content-Type: text/plain\n\n'; exec cat", "");
+    let body: Vec<u8> = (0..400_000_u32).flat_map(u32::to_be_bytes).collect();
+    let answer = stage.ask(&[&ask_for(body.len())[..], &body].concat());
+    assert!(answer.body == body);
+}
+
+#[test]
+fn a_fetch_that_grows_beyond_measure_when_it_is_decoded_starts_nothing() {
+    use std::io::Write;
+    let stage = stage("printf 'Content-Type: text/plain\n\n'; exec cat", "");
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    encoder.write_all(&vec![b'0'; 33 << 20]).unwrap();
+    let body = encoder.finish().unwrap();
+    let decision = signed("POST", "/git/a.git/git-upload-pack");
+    let headers = [
+        ("X-Gitward-Decision", decision.as_str()),
+        ("Content-Type", "application/x-git-upload-pack-request"),
+        ("Content-Encoding", "gzip"),
+    ];
+    assert_eq!(stage.ask(&crate::http::post(&headers, &body)).status, 413);
+}
+
+/// The head of a fetch with a body of this length.
+fn ask_for(length: usize) -> Vec<u8> {
+    let decision = signed("POST", "/git/a.git/git-upload-pack");
+    let kind = ("Content-Type", "application/x-git-upload-pack-request");
+    let length = length.to_string();
+    crate::http::head("POST", &[("X-Gitward-Decision", &decision), kind, ("Content-Length", &length)])
 }
 
 #[test]

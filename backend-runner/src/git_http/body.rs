@@ -1,0 +1,83 @@
+//! The body of a request, and how it gets to git: a fetch's is taken whole first, a push's streams.
+
+use std::time::Duration;
+
+use actix_web::web::Payload;
+use bytes::Bytes;
+use policy::git_request::Service;
+
+use crate::cgi::environment::RequestHeaders;
+use crate::child::Input;
+use crate::runner::Runner;
+use crate::stream::whole::{GatherError, Whole};
+use crate::stream::{Source, upload};
+
+/// What is left to do about a body once a place for git is found.
+pub(super) enum RequestBody {
+    /// The service reads none.
+    Nothing,
+    /// It is here, decoded.
+    Whole(Whole),
+    /// It is still arriving.
+    Arriving(Payload),
+}
+
+impl RequestBody {
+    /// Takes the body of a fetch whole; others are left for later.
+    pub(super) async fn take(
+        body: Payload,
+        service: Service,
+        headers: RequestHeaders,
+        limit: u64,
+        runner: &Runner,
+    ) -> Result<Self, GatherError> {
+        match service {
+            Service::UploadPack => {
+                let whole = runner.gatherer.gather(body, limit, headers.encoding.is_some()).await?;
+                Ok(Self::Whole(whole))
+            }
+            Service::ReceivePack => Ok(Self::Arriving(body)),
+            _ => Ok(Self::Nothing),
+        }
+    }
+
+    /// What git is told about the body: one that was taken whole is not compressed any more.
+    pub(super) fn headers_for_git(&self, headers: RequestHeaders) -> RequestHeaders {
+        match self {
+            Self::Arriving(_) => headers,
+            _ => RequestHeaders { encoding: None, ..headers },
+        }
+    }
+
+    /// The child's standard input, and what has to be written to it.
+    pub(super) fn split(self) -> (Input, Unsent) {
+        match self {
+            Self::Nothing => (Input::Nothing, Unsent::Nothing),
+            Self::Whole(Whole::File(file)) => (Input::File(file), Unsent::Nothing),
+            Self::Whole(Whole::Memory(bytes)) => (Input::Pipe, Unsent::All(bytes)),
+            Self::Arriving(payload) => (Input::Pipe, Unsent::Arriving(payload)),
+        }
+    }
+}
+
+/// What has to be written to a child.
+pub(super) enum Unsent {
+    Nothing,
+    All(Bytes),
+    Arriving(Payload),
+}
+
+impl Unsent {
+    /// Sets a body that is still arriving in motion, on the worker that receives it.
+    pub(super) fn into_source(self, inflate: bool, limit: u64, idle: Duration) -> Source {
+        match self {
+            Self::Nothing => Source::Nothing,
+            Self::All(bytes) => Source::Whole(bytes),
+            Self::Arriving(payload) => {
+                let (sender, upload) = upload::channel();
+                actix_web::rt::spawn(sender.pump(payload, limit, idle));
+                Source::Arriving { upload, inflate, limit }
+            }
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! A request body that is taken whole before anything is started for it: what a fetch asks for.
+//!
+//! git reads all of it before it answers, so nothing is won by starting git sooner, and much is lost: a client that sends a
+//! byte now and then would hold a place among the running processes. A body is decoded on the way and bounded in every
+//! direction: size as sent, size decoded, time, and memory, beyond which it goes to a file that has no name.
+
+use std::fs::File;
+use std::io::{self, Seek, Write};
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::web::Payload;
+use bytes::Bytes;
+use futures_util::StreamExt;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, timeout_at};
+
+use super::inflate::Inflate;
+
+/// More than this waits in a file.
+const IN_MEMORY: usize = 256 << 10;
+
+/// How many bodies may be in files at once, so that nobody fills the disk.
+const FILES: usize = 8;
+
+/// What a compressed body may become; a fetch with a thousand refs on each side has a tenth of a MiB.
+const DECODED: u64 = 32 << 20;
+
+/// A client has this long, and a second more for each [`SLOWEST`] bytes that came.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Bytes a second that keep a body coming.
+const SLOWEST: u64 = 16 << 10;
+
+/// A whole body.
+#[derive(Debug)]
+pub enum Whole {
+    /// A small one.
+    Memory(Bytes),
+    /// A large one, from its beginning.
+    File(File),
+}
+
+/// Why there is no whole body.
+#[derive(Debug, thiserror::Error)]
+pub enum GatherError {
+    /// It broke off.
+    #[error("the request's body broke off")]
+    Aborted,
+    /// It comes too slowly.
+    #[error("the request's body comes too slowly")]
+    Slow,
+    /// It is too large, as sent or decoded.
+    #[error("the request's body is too large")]
+    TooLarge,
+    /// It is not the gzip it claims to be.
+    #[error("the request's body cannot be decoded")]
+    Undecodable(#[source] io::Error),
+    /// It cannot be kept.
+    #[error("the request's body cannot be kept in a file")]
+    Unkept(#[source] io::Error),
+    /// Too many large ones are being kept.
+    #[error("too many large request bodies")]
+    Crowded,
+}
+
+/// Gathers bodies; one for all requests.
+#[derive(Clone, Debug)]
+pub struct Gatherer {
+    files: Arc<Semaphore>,
+}
+
+/// A body in the making.
+#[derive(Debug)]
+struct Growing {
+    memory: Vec<u8>,
+    file: Option<(File, OwnedSemaphorePermit)>,
+    decoded: u64,
+}
+
+impl Default for Gatherer {
+    fn default() -> Self {
+        Self { files: Arc::new(Semaphore::new(FILES)) }
+    }
+}
+
+impl Gatherer {
+    /// Reads `body` to its end: at most `limit` bytes as sent, decoded when it is compressed.
+    ///
+    /// # Errors
+    /// When it does not come whole, in time, and within its bounds.
+    pub async fn gather(
+        &self,
+        mut body: Payload,
+        limit: u64,
+        compressed: bool,
+    ) -> Result<Whole, GatherError> {
+        let begin = Instant::now();
+        let mut sent = 0_u64;
+        let mut inflate = compressed.then(Inflate::new);
+        let mut growing = Growing { memory: Vec::new(), file: None, decoded: 0 };
+        loop {
+            let due = begin + PATIENCE + Duration::from_secs(sent / SLOWEST);
+            let Some(piece) = timeout_at(due, body.next()).await.map_err(|_| GatherError::Slow)? else {
+                break;
+            };
+            let mut piece = piece.map_err(|_| GatherError::Aborted)?;
+            sent += piece.len() as u64;
+            if sent > limit {
+                return Err(GatherError::TooLarge);
+            }
+            let Some(inflate) = &mut inflate else {
+                growing.add(&piece, &self.files)?;
+                continue;
+            };
+            while !piece.is_empty() {
+                let decoded = inflate.take(&mut piece).map_err(GatherError::Undecodable)?;
+                growing.add(&decoded, &self.files)?;
+            }
+        }
+        if let Some(inflate) = inflate {
+            let rest = inflate.finish().map_err(GatherError::Undecodable)?;
+            growing.add(&rest, &self.files)?;
+        }
+        growing.finish()
+    }
+}
+
+impl Growing {
+    /// Writing blocks the worker, but only into the page cache, and only for the few bodies that are this large.
+    fn add(&mut self, bytes: &[u8], files: &Arc<Semaphore>) -> Result<(), GatherError> {
+        self.decoded += bytes.len() as u64;
+        if self.decoded > DECODED {
+            return Err(GatherError::TooLarge);
+        }
+        if let Some((file, _)) = &mut self.file {
+            return file.write_all(bytes).map_err(GatherError::Unkept);
+        }
+        self.memory.extend_from_slice(bytes);
+        if self.memory.len() > IN_MEMORY {
+            let permit = Arc::clone(files).try_acquire_owned().map_err(|_| GatherError::Crowded)?;
+            let mut file = tempfile::tempfile().map_err(GatherError::Unkept)?;
+            file.write_all(&self.memory).map_err(GatherError::Unkept)?;
+            self.memory = Vec::new();
+            self.file = Some((file, permit));
+        }
+        Ok(())
+    }
+
+    fn finish(self) -> Result<Whole, GatherError> {
+        match self.file {
+            None => Ok(Whole::Memory(self.memory.into())),
+            Some((mut file, _)) => {
+                file.rewind().map_err(GatherError::Unkept)?;
+                Ok(Whole::File(file))
+            }
+        }
+    }
+}
