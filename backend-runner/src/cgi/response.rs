@@ -92,6 +92,10 @@ fn head(parsed: &[httparse::Header<'_>]) -> Result<Head, ResponseError> {
         }
         headers.push((name, value));
     }
+    // With neither it is no document but a redirect (RFC 3875, 6.2), or nothing at all.
+    if status.is_none() && headers.iter().all(|(name, _)| *name != CONTENT_TYPE) {
+        return Err(ResponseError::Malformed);
+    }
     Ok(Head { status: status.unwrap_or(StatusCode::OK), headers })
 }
 
@@ -143,7 +147,7 @@ mod tests {
 
     #[test]
     fn headers_that_steer_a_browser_or_nginx_are_dropped() {
-        let text = "Location: /x\nSet-Cookie: a=b\nX-Accel-Redirect: /etc/passwd\nConnection: close\n\
+        let text = "Status: 200 OK\nLocation: /x\nSet-Cookie: a=b\nX-Accel-Redirect: /etc/passwd\nConnection: close\n\
                     Transfer-Encoding: chunked\nAccess-Control-Allow-Origin: *\nPragma: no-cache\n\n";
         assert_eq!(complete(text).unwrap().0.headers, [(PRAGMA, HeaderValue::from_static("no-cache"))]);
     }
@@ -157,12 +161,13 @@ mod tests {
             "A b: c\r\n\r\n",
             "A: b\r\n folded\r\n\r\n",
             "A: \x01\r\n\r\n",
+            "Location: http://example.org/\r\n\r\n",
         ] {
             assert_eq!(complete(text), Err(ResponseError::Malformed), "{text:?}");
         }
         assert_eq!(complete("Status: 200\nStatus: 403\n\n"), Err(ResponseError::Repeated));
         assert_eq!(complete("Expires: a\nExpires: b\n\n"), Err(ResponseError::Repeated));
-        assert_eq!(complete("Expires: a\nExpires: a\n\n").unwrap().0.headers.len(), 1);
+        assert_eq!(complete("Status: 403\nExpires: a\nExpires: a\n\n").unwrap().0.headers.len(), 1);
         assert_eq!(complete("Content-Length: -1\n\n"), Err(ResponseError::Malformed));
     }
 
