@@ -45,16 +45,22 @@ fn measured(stack: &mut Stack, what: &str, transfer: impl FnOnce()) {
     let mut watched = vec![("authd", stack.authd.id()), ("backend-runner", stack.runner.id())];
     watched.extend(stack.nginx.workers().into_iter().map(|worker| ("nginx worker", worker)));
     watched.iter().for_each(|(_, pid)| procfs::forget_peak(*pid).unwrap());
-    let before: Vec<u64> = watched.iter().map(|(_, pid)| procfs::resident(*pid).unwrap()).collect();
+    let before = watched.iter().map(|(_, pid)| (procfs::resident(*pid).unwrap(), procfs::cpu_time(*pid)));
+    let before: Vec<_> = before.collect();
     let written =
         || stack.nginx.workers().into_iter().map(|worker| procfs::written(worker).unwrap()).sum::<u64>();
     let written_before = written();
     let started = Instant::now();
     transfer();
     println!("volume: {what} in {:.1} s", started.elapsed().as_secs_f32());
-    for ((name, pid), before) in watched.iter().zip(before) {
-        let growth = procfs::peak(*pid).unwrap().saturating_sub(before);
-        println!("volume: {what}: {name} {} KiB, peak +{} KiB", before >> 10, growth >> 10);
+    for ((name, pid), (resident, cpu)) in watched.iter().zip(before) {
+        let growth = procfs::peak(*pid).unwrap().saturating_sub(resident);
+        let cpu = (procfs::cpu_time(*pid) - cpu).as_secs_f32();
+        println!(
+            "volume: {what}: {name} {} KiB, peak +{} KiB, {cpu:.1} s of CPU",
+            resident >> 10,
+            growth >> 10
+        );
         assert!(growth < GROWTH, "{name} grew by {growth} bytes during the {what}");
     }
     let written = written() - written_before;

@@ -61,7 +61,7 @@ pub fn is_zombie(pid: u32) -> bool {
     stat(pid).is_some_and(|s| s.state == 'Z')
 }
 
-/// CPU time the process and its reaped children have used.
+/// CPU time the process itself has used, without its children.
 pub fn cpu_time(pid: u32) -> Duration {
     stat(pid).map_or(Duration::ZERO, |s| Duration::from_millis(s.ticks * 1000 / TICKS))
 }
@@ -106,7 +106,7 @@ struct Stat {
 fn stat(pid: u32) -> Option<Stat> {
     let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let fields: Vec<&str> = text.rsplit_once(") ")?.1.split(' ').collect();
-    let ticks = fields.get(11..15)?.iter().filter_map(|f| f.parse::<u64>().ok()).sum();
+    let ticks = fields.get(11..13)?.iter().filter_map(|f| f.parse::<u64>().ok()).sum();
     Some(Stat { state: fields.first()?.chars().next()?, parent: fields.get(1)?.parse().ok()?, ticks })
 }
 
