@@ -14,9 +14,10 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustix::io::Errno;
 use rustix::process::{
-    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, WaitOptions, kill_process_group, pidfd_open, waitid,
-    waitpgid,
+    Pid, PidfdFlags, Resource, Rlimit, Signal, WaitId, WaitIdOptions, WaitOptions, kill_process_group,
+    pidfd_open, prlimit, waitid, waitpgid,
 };
 use tokio::io::unix::AsyncFd;
 use tokio::net::unix::pipe;
@@ -39,6 +40,8 @@ pub struct Program {
     pub environment: Vec<Variable>,
     /// Its standard input.
     pub input: Input,
+    /// How many bytes of memory it and each of its children may allocate; what they map of files does not count.
+    pub memory: Option<u64>,
 }
 
 /// What a program's standard input is.
@@ -132,7 +135,7 @@ impl Child {
             .stderr(Stdio::piped())
             .spawn();
         let mut spawned = spawned.map_err(|source| SpawnError::Start { path: program.path, source })?;
-        let group = Group::adopt(spawned.id()).map_err(SpawnError::Watch)?;
+        let group = Group::adopt(spawned.id(), program.memory).map_err(SpawnError::Watch)?;
         let missing = || SpawnError::Watch(io::ErrorKind::BrokenPipe.into());
         let stdout: OwnedFd = spawned.stdout.take().ok_or_else(missing)?.into();
         let stderr: OwnedFd = spawned.stderr.take().ok_or_else(missing)?.into();
@@ -154,16 +157,28 @@ fn watch(pidfd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
     AsyncFd::with_interest(pidfd, tokio::io::Interest::READABLE)
 }
 
+/// Set from outside right after the start: what could be set before it would cost `posix_spawn`. A child that has ended by
+/// then needs no limit. See prlimit(2), `RLIMIT_DATA`.
+fn limit_memory(pid: Pid, bytes: u64) -> io::Result<()> {
+    let limit = Rlimit { current: Some(bytes), maximum: Some(bytes) };
+    match prlimit(Some(pid), Resource::Data, limit) {
+        Ok(_) | Err(Errno::SRCH) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
 impl Group {
     /// Takes charge of a process that was started as a group leader and is not reaped yet.
-    fn adopt(pid: u32) -> io::Result<Self> {
+    fn adopt(pid: u32, memory: Option<u64>) -> io::Result<Self> {
         let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).ok_or(io::ErrorKind::InvalidData)?;
-        match pidfd_open(pid, PidfdFlags::NONBLOCK).map_err(io::Error::from).and_then(watch) {
+        let limited = memory.map_or(Ok(()), |memory| limit_memory(pid, memory));
+        let pidfd = limited.and_then(|()| pidfd_open(pid, PidfdFlags::NONBLOCK).map_err(io::Error::from));
+        match pidfd.and_then(watch) {
             Ok(pidfd) => {
                 Ok(Self { leader: Some(Arc::new(Leader { pid, pidfd })), runtime: Handle::current() })
             }
             Err(error) => {
-                // Without a watch there is no orderly end: no file descriptor was left, and the process goes at once.
+                // Without a limit or a watch there is no orderly end, so the process goes at once.
                 let _ = kill_process_group(pid, Signal::KILL);
                 let _ = waitpgid(pid, WaitOptions::empty());
                 Err(error)

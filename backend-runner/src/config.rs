@@ -64,6 +64,8 @@ pub struct Limits {
     pub patience: Patience,
     /// The largest pack of a push.
     pub push_size: u64,
+    /// How much memory each process of a push may allocate.
+    pub push_memory: u64,
     /// How long running requests may take to finish when the daemon is told to stop.
     pub drain: std::time::Duration,
 }
@@ -180,6 +182,7 @@ struct RawLimits {
     idle: Seconds,
     request: Seconds,
     push_size: ByteSize,
+    push_memory: ByteSize,
     drain: Seconds,
 }
 
@@ -199,6 +202,8 @@ impl Default for RawLimits {
             idle: seconds(60),
             request: seconds(3600),
             push_size: ByteSize(2 << 30),
+            // git unpacks files of up to 512 MiB in memory, and a delta needs its base and its result.
+            push_memory: ByteSize(2 << 30),
             // With the grace period of a killed child, below the 30 seconds Kubernetes waits.
             drain: seconds(20),
         }
@@ -207,12 +212,13 @@ impl Default for RawLimits {
 
 impl From<RawLimits> for Limits {
     fn from(raw: RawLimits) -> Self {
-        let RawLimits { running, per_repository, per_user, queue, idle, request, push_size, drain } = raw;
+        let RawLimits { running, per_repository, per_user, queue, idle, request, .. } = raw;
         Self {
             sizes: Sizes { running, per_repository, per_user, queue: queue.duration() },
             patience: Patience { idle: idle.duration(), request: request.duration() },
-            push_size: push_size.bytes(),
-            drain: drain.duration(),
+            push_size: raw.push_size.bytes(),
+            push_memory: raw.push_memory.bytes(),
+            drain: raw.drain.duration(),
         }
     }
 }
@@ -265,7 +271,7 @@ mod tests {
              repositories: git\npolicy_file: policy.yaml\nsigning_key_file: /run/gitward/signing.key\n\
              git: /usr/bin/git\nexport_all: false\ndumb_http: true\nengine: http-backend\n\
              hooks: { directory: /usr/lib/gitward/hooks, timeout: 60s, external: hooks }\n\
-             limits: { running: 4, per_repository: 3, per_user: 2, queue: 1s, idle: 2s, request: 1h, push_size: 5MiB, drain: 4s }\n",
+             limits: { running: 4, per_repository: 3, per_user: 2, queue: 1s, idle: 2s, request: 1h, push_size: 5MiB, push_memory: 1GiB, drain: 4s }\n",
         )
         .unwrap();
         assert_eq!(config.repositories, Path::new("/etc/gitward/git"));

@@ -43,20 +43,22 @@ impl Plan {
     /// The plan for one request whose body comes by `input`.
     #[must_use]
     pub fn new(
-        (kind, git): (EngineKind, &Git),
+        (kind, git, push_memory): (EngineKind, &Git, u64),
         service: Service,
         headers: RequestHeaders,
         repository: &Repository,
         environment: Vec<Variable>,
         input: Input,
     ) -> Self {
+        // A push can make git unpack a few bytes to any size; a fetch works on what is already here.
+        let memory = (service == Service::ReceivePack).then_some(push_memory);
         let direct = match kind {
             EngineKind::Direct => Direct::of(service),
             EngineKind::HttpBackend => None,
         };
         let Some(direct) = direct else {
             let path = git.http_backend.clone();
-            let program = Program { path, arguments: Vec::new(), environment, input };
+            let program = Program { path, arguments: Vec::new(), environment, input, memory };
             return Self { program, inflate: false, answer: Answer::Cgi };
         };
         let mut arguments: Vec<String> = direct.command.iter().map(|&word| word.to_owned()).collect();
@@ -65,7 +67,7 @@ impl Plan {
         // Version 2 needs no line that says what the answer is.
         let preamble = if headers.protocol == Some("version=2") { b"" } else { direct.preamble };
         Self {
-            program: Program { path, arguments, environment, input },
+            program: Program { path, arguments, environment, input, memory },
             inflate: headers.encoding.is_some(),
             answer: Answer::Plain {
                 head: head(direct.content_type),

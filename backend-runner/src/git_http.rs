@@ -7,14 +7,14 @@
 mod body;
 mod refusal;
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, web};
 use policy::decision::{self, Decision, VerifyError};
 use policy::git_request::{Access, Service};
 use tokio::sync::oneshot;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use self::body::RequestBody;
 use self::refusal::Refusal;
@@ -25,7 +25,7 @@ use crate::job::Job;
 use crate::repository::{self, Repository};
 use crate::runner::Runner;
 use crate::stream::{NoHead, Streams, download};
-use crate::switches::{self, SwitchError};
+use crate::switches;
 
 /// Answers one request on the data listener.
 pub async fn handle(request: HttpRequest, body: web::Payload, runner: web::Data<Runner>) -> HttpResponse {
@@ -58,7 +58,7 @@ async fn serve(
     if announced_length(request).is_some_and(|length| length > limit) {
         return Err(Refusal::TooLarge);
     }
-    let repository = repository::find(&runner.config.repositories, &decision.repo, runner.config.export_all)?;
+    let repository = find_repository(runner, decision).await?;
     let body = RequestBody::take(body, service, headers, limit, runner).await?;
     let headers = body.headers_for_git(headers);
     let permit = tokio::select! {
@@ -66,11 +66,9 @@ async fn serve(
         () = runner.stop.cancelled() => return Err(Refusal::Stopping),
     };
 
-    check_switches(runner, decision, &repository).await?;
-
     let environment = environment::variables(decision, headers, &repository.path, &runner.settings());
     let (input, unsent) = body.split();
-    let engine = (runner.config.engine, &runner.git);
+    let engine = (runner.config.engine, &runner.git, runner.config.limits.push_memory);
     let plan = Plan::new(engine, service, headers, &repository, environment, input);
     let patience = runner.config.limits.patience;
     let source = unsent.into_source(plan.inflate, limit, patience.idle);
@@ -142,27 +140,32 @@ fn only<'a>(request: &'a HttpRequest, name: &HeaderName) -> Result<Option<&'a He
     }
 }
 
-/// What `http-backend` would check, where it does not run or is told not to; see [`switches`].
-async fn check_switches(
-    runner: &Runner,
-    decision: &Decision,
-    repository: &Repository,
-) -> Result<(), Refusal> {
+/// The repository, once it is known to be one and to let itself be served. Storage that does not answer costs this request
+/// its answer, and no other one its worker.
+async fn find_repository(runner: &Runner, decision: &Decision) -> Result<Repository, Refusal> {
+    let (root, export_all) = (runner.config.repositories.clone(), runner.config.export_all);
+    let (git, repo, access) = (runner.git.clone(), decision.repo.clone(), decision.access);
+    let asks_switches = asks_switches(runner.config.engine, decision);
+    let look = runner.runtime.spawn_blocking(move || -> Result<_, Refusal> {
+        let repository = repository::find(&root, &repo, export_all)?;
+        let allowed = !asks_switches
+            || !switches::may_be_set(&repository)?
+            || switches::allow(&git, &repository, access)?;
+        if allowed { Ok(repository) } else { Err(Refusal::SwitchedOff) }
+    });
+    match timeout(STORAGE, look).await {
+        Ok(Ok(found)) => found,
+        Ok(Err(_)) | Err(_) => Err(Refusal::NoStorage),
+    }
+}
+
+/// How long the file system has to show a repository.
+const STORAGE: Duration = Duration::from_secs(10);
+
+/// Whether the repository's switches are looked up here: where `http-backend` does not run, or is told not to. See [`switches`].
+fn asks_switches(engine: EngineKind, decision: &Decision) -> bool {
     let nobody_pushes = decision.access == Access::Write && decision.user.is_none();
-    if decision.service == Service::Dumb
-        || (runner.config.engine == EngineKind::HttpBackend && !nobody_pushes)
-    {
-        return Ok(());
-    }
-    if !switches::may_be_set(repository)? {
-        return Ok(());
-    }
-    let (git, repository, access) = (runner.git.clone(), repository.clone(), decision.access);
-    let asked = runner.runtime.spawn_blocking(move || switches::allow(&git, &repository, access));
-    match asked.await.map_err(|error| SwitchError::Read(error.into()))?? {
-        true => Ok(()),
-        false => Err(Refusal::SwitchedOff),
-    }
+    decision.service != Service::Dumb && (engine == EngineKind::Direct || nobody_pushes)
 }
 
 /// How long a body may be: a pack may be as large as git is told, and git says so more kindly than this daemon could.

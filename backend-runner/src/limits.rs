@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -34,6 +35,9 @@ pub struct Limits {
     all: Arc<Semaphore>,
     repositories: Arc<Slots<RepoPath>>,
     callers: Arc<Slots<Caller>>,
+    /// Room to wait in: for each caller and in all. Every request that waits holds a connection.
+    waiting: Arc<Slots<Caller>>,
+    waiting_all: Arc<Semaphore>,
     /// What one caller may take of one repository.
     shares: Arc<Slots<(Caller, RepoPath)>>,
     queue: Duration,
@@ -72,6 +76,8 @@ impl Limits {
             all: Arc::new(Semaphore::new(sizes.running)),
             repositories: Slots::new(sizes.per_repository),
             callers: Slots::new(sizes.per_user),
+            waiting: Slots::new(sizes.per_user.saturating_mul(QUEUE_FACTOR)),
+            waiting_all: Arc::new(Semaphore::new(sizes.running.saturating_mul(QUEUE_FACTOR))),
             shares: Slots::new(share(sizes.per_repository)),
             queue: sizes.queue,
             running,
@@ -86,8 +92,10 @@ impl Limits {
     pub async fn acquire(&self, decision: &Decision) -> Result<Permit, Busy> {
         let caller = match &decision.user {
             Some(user) => Caller::User(user.clone()),
-            None => Caller::Address(decision.client.clone()),
+            None => Caller::Address(network(&decision.client)),
         };
+        let _room = self.waiting.try_acquire(caller.clone()).ok_or(Busy)?;
+        let _room_in_all = self.waiting_all.try_acquire().map_err(|_| Busy)?;
         let _queued = Counted::new(&self.queued);
         let turn = async {
             let share = self.shares.acquire((caller.clone(), decision.repo.clone())).await?;
@@ -103,6 +111,17 @@ impl Limits {
             })
         };
         timeout(self.queue, turn).await.unwrap_or(Err(Busy))
+    }
+}
+
+/// How many requests may wait, as a multiple of those that may run.
+const QUEUE_FACTOR: usize = 8;
+
+/// What stands for a client without a name: its address, or the /64 of it that an IPv6 customer has all of.
+fn network(client: &str) -> String {
+    match client.parse() {
+        Ok(IpAddr::V6(address)) => Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).to_string(),
+        _ => client.to_owned(),
     }
 }
 
@@ -133,14 +152,25 @@ impl<K: Clone + Eq + Hash> Slots<K> {
     }
 
     async fn acquire(self: &Arc<Self>, key: K) -> Result<Slot<K>, Busy> {
+        let (mut slot, semaphore) = self.slot(key);
+        slot.permit = Some(semaphore.acquire_owned().await.map_err(|_| Busy)?);
+        Ok(slot)
+    }
+
+    fn try_acquire(self: &Arc<Self>, key: K) -> Option<Slot<K>> {
+        let (mut slot, semaphore) = self.slot(key);
+        slot.permit = Some(semaphore.try_acquire_owned().ok()?);
+        Some(slot)
+    }
+
+    /// A slot that is not held yet, and what it is held of.
+    fn slot(self: &Arc<Self>, key: K) -> (Slot<K>, Arc<Semaphore>) {
         let semaphore = {
             let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(used.entry(key.clone()).or_insert_with(|| Arc::new(Semaphore::new(self.each))))
         };
-        let waiting = Arc::clone(&semaphore);
-        let mut slot = Slot { slots: Arc::clone(self), key, semaphore: Some(semaphore), permit: None };
-        slot.permit = Some(waiting.acquire_owned().await.map_err(|_| Busy)?);
-        Ok(slot)
+        let held = Some(Arc::clone(&semaphore));
+        (Slot { slots: Arc::clone(self), key, semaphore: held, permit: None }, semaphore)
     }
 }
 
@@ -217,6 +247,29 @@ mod tests {
         let _first = limits.acquire(&decision("", "a.git")).await.unwrap();
         assert!(limits.acquire(&decision("", "b.git")).await.is_err());
         assert!(limits.acquire(&other).await.is_ok());
+    }
+
+    #[test]
+    fn an_ipv6_client_counts_by_its_network() {
+        assert_eq!(network("2001:db8:1:2:3:4:5:6"), network("2001:db8:1:2::1"));
+        assert_ne!(network("2001:db8:1:2::1"), network("2001:db8:1:3::1"));
+        assert_ne!(network("192.0.2.1"), network("192.0.2.2"));
+    }
+
+    #[tokio::test]
+    async fn a_queue_that_is_full_is_not_joined() {
+        let limits = Arc::new(Limits { queue: Duration::from_secs(60), ..limits(1, 9, 1) });
+        let _running = limits.acquire(&decision("eve", "a.git")).await.unwrap();
+        let wait = |_| {
+            let limits = Arc::clone(&limits);
+            tokio::spawn(async move { limits.acquire(&decision("joe", "a.git")).await })
+        };
+        let waiting: Vec<_> = (0..QUEUE_FACTOR).map(wait).collect();
+        while limits.queued.get() < i64::try_from(QUEUE_FACTOR).unwrap() {
+            tokio::task::yield_now().await;
+        }
+        assert!(limits.acquire(&decision("joe", "b.git")).await.is_err(), "at once");
+        waiting.iter().for_each(tokio::task::JoinHandle::abort);
     }
 
     #[tokio::test]

@@ -5,6 +5,7 @@
 //! complete push; a child that stops reading is left to finish its answer; the answer's end is only reported as good when the
 //! child was not killed. Nothing here knows about HTTP.
 
+mod commands;
 pub mod download;
 mod feed;
 mod head;

@@ -3,11 +3,13 @@
 //! See git-http-backend(1). Nearly no repository has them, so a look into its configuration file usually settles the
 //! question; only a file that could say something is read by git itself, with everything git knows of includes.
 
-use std::io;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::Path;
 use std::process::{Command, Output};
 
 use policy::git_request::Access;
+use rustix::fs::{Mode, OFlags};
 
 use crate::git::Git;
 use crate::repository::Repository;
@@ -28,9 +30,25 @@ pub enum SwitchError {
 /// # Errors
 /// When the repository's configuration cannot be read.
 pub fn may_be_set(repository: &Repository) -> Result<bool, SwitchError> {
-    let config = std::fs::read(repository.path.join("config")).map_err(SwitchError::Read)?;
+    let config = read(&repository.path.join("config")).map_err(SwitchError::Read)?;
     Ok(could_switch(&config))
 }
+
+/// A plain file of sensible size, and never one that keeps its reader waiting.
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
+    let metadata = file.metadata()?;
+    if !metadata.is_file() || metadata.len() > LARGEST {
+        return Err(io::Error::other("not a file of at most 1 MiB"));
+    }
+    let mut config = Vec::new();
+    file.take(LARGEST).read_to_end(&mut config)?;
+    Ok(config)
+}
+
+/// The largest configuration a repository may have, in bytes.
+const LARGEST: u64 = 1 << 20;
 
 /// Whether the repository lets itself be accessed over HTTP. Runs git: not for a thread that must not wait.
 ///

@@ -14,6 +14,7 @@ use crate::server::Server;
 /// When the configuration or something it names cannot be used.
 pub fn run(config: &Path) -> Result<(), CommandError> {
     let config = Config::load(config)?;
+    daemon::open_files::raise_limit();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("git").build()?;
     runtime.block_on(async {
         let signals = Signals::install()?;

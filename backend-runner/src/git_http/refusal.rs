@@ -43,6 +43,8 @@ pub(super) enum Refusal {
     Body(#[from] GatherError),
     #[error("no repository to run git in")]
     Repository(#[from] LookupError),
+    #[error("the repository's storage does not answer")]
+    NoStorage,
     #[error("no permit in time")]
     Busy(#[from] Busy),
     #[error("the daemon is stopping")]
@@ -89,6 +91,7 @@ impl Refusal {
                 StatusCode::PAYLOAD_TOO_LARGE
             }
             Self::Busy(_)
+            | Self::NoStorage
             | Self::Stopping
             | Self::Body(GatherError::Crowded)
             | Self::Unanswered(NoHead::Stopped) => StatusCode::SERVICE_UNAVAILABLE,
@@ -116,6 +119,7 @@ impl Refusal {
             Self::Busy(_) | Self::Stopping | Self::Body(GatherError::Crowded) => "busy",
             Self::Body(GatherError::Aborted) => "client_gone",
             Self::Body(GatherError::Slow) => "timeout",
+            Self::NoStorage => "failed",
             _ if status == StatusCode::INTERNAL_SERVER_ERROR => "failed",
             _ => "refused",
         };

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use tokio::io::AsyncWriteExt;
 use tokio::net::unix::pipe;
 
+use super::commands::Commands;
 use super::inflate::Inflate;
 use super::moved::Moved;
 use super::{Ending, upload};
@@ -58,6 +59,7 @@ async fn arrive(
     moved: &Moved,
 ) -> Result<(), Ending> {
     let mut inflate = inflate.then(Inflate::new);
+    let mut commands = Commands::default();
     let mut decoded = 0_u64;
     loop {
         let mut bytes = match upload.next().await {
@@ -68,13 +70,14 @@ async fn arrive(
         };
         moved.add_received(bytes.len());
         let Some(inflate) = &mut inflate else {
+            commands.follow(&bytes).map_err(|_| Ending::TooLarge)?;
             put(stdin, &bytes, moved).await;
             continue;
         };
         while !bytes.is_empty() {
             let piece = inflate.take(&mut bytes).map_err(Ending::BadBody)?;
             decoded += piece.len() as u64;
-            if decoded > limit {
+            if decoded > limit || commands.follow(&piece).is_err() {
                 return Err(Ending::TooLarge);
             }
             put(stdin, &piece, moved).await;

@@ -6,6 +6,7 @@
 
 pub mod admin;
 pub mod listen;
+pub mod open_files;
 pub mod shutdown;
 pub mod signing_key;
 pub mod telemetry;
