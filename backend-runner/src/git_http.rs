@@ -59,10 +59,11 @@ async fn serve(
         return Err(Refusal::TooLarge);
     }
     let repository = find_repository(runner, decision).await?;
-    let body = RequestBody::take(body, service, headers, limit, runner).await?;
+    let room = runner.limits.enter(decision)?;
+    let body = RequestBody::take(body, service, headers, limit, &room).await?;
     let headers = body.headers_for_git(headers);
     let permit = tokio::select! {
-        permit = runner.limits.acquire(decision) => permit?,
+        permit = runner.limits.acquire(room, &decision.repo) => permit?,
         () = runner.stop.cancelled() => return Err(Refusal::Stopping),
     };
 

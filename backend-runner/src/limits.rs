@@ -1,6 +1,7 @@
 //! How many children run at once: in all, for one repository, for one caller.
 //!
-//! A request waits its turn in order of arrival, for its caller's and its repository's slot first so that it does not sit on a
+//! A request first [enters](Limits::enter): that is bounded too, since everything that waits holds a connection, and perhaps a
+//! file with its body. It then waits its turn in order of arrival, for its caller's and its repository's slot first so that it does not sit on a
 //! slot others could use, and gives up at one deadline for all three. The permit is held until the child is reaped.
 
 use std::collections::HashMap;
@@ -37,7 +38,9 @@ pub struct Limits {
     callers: Arc<Slots<Caller>>,
     /// Room to wait in: for each caller and in all. Every request that waits holds a connection.
     waiting: Arc<Slots<Caller>>,
-    waiting_all: Arc<Semaphore>,
+    all_waiting: Arc<Semaphore>,
+    files: Arc<Slots<Caller>>,
+    all_files: Arc<Semaphore>,
     /// What one caller may take of one repository.
     shares: Arc<Slots<(Caller, RepoPath)>>,
     queue: Duration,
@@ -56,7 +59,24 @@ pub struct Permit {
     _caller: Slot<Caller>,
 }
 
-/// The request waited for as long as it may.
+/// Leave to wait: held from a request's arrival until it has a permit.
+#[derive(Debug)]
+pub struct Room {
+    caller: Caller,
+    files: Arc<Slots<Caller>>,
+    all_files: Arc<Semaphore>,
+    _own: Slot<Caller>,
+    _all: OwnedSemaphorePermit,
+}
+
+/// Leave to keep one request's body in a file.
+#[derive(Debug)]
+pub struct FileRoom {
+    _own: Slot<Caller>,
+    _all: OwnedSemaphorePermit,
+}
+
+/// The request waited for as long as it may, or may not wait at all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("too many requests are running")]
 pub struct Busy;
@@ -77,7 +97,9 @@ impl Limits {
             repositories: Slots::new(sizes.per_repository),
             callers: Slots::new(sizes.per_user),
             waiting: Slots::new(sizes.per_user.saturating_mul(QUEUE_FACTOR)),
-            waiting_all: Arc::new(Semaphore::new(sizes.running.saturating_mul(QUEUE_FACTOR))),
+            all_waiting: Arc::new(Semaphore::new(sizes.running.saturating_mul(QUEUE_FACTOR))),
+            files: Slots::new(FILES_EACH),
+            all_files: Arc::new(Semaphore::new(FILES)),
             shares: Slots::new(share(sizes.per_repository)),
             queue: sizes.queue,
             running,
@@ -85,22 +107,34 @@ impl Limits {
         }
     }
 
-    /// Waits for a permit.
+    /// Lets a request in that may have to wait.
     ///
     /// # Errors
-    /// When there is none in time.
-    pub async fn acquire(&self, decision: &Decision) -> Result<Permit, Busy> {
+    /// When its caller, or all callers together, have too many waiting.
+    pub fn enter(&self, decision: &Decision) -> Result<Room, Busy> {
         let caller = match &decision.user {
             Some(user) => Caller::User(user.clone()),
             None => Caller::Address(network(&decision.client)),
         };
-        let _room = self.waiting.try_acquire(caller.clone()).ok_or(Busy)?;
-        let _room_in_all = self.waiting_all.try_acquire().map_err(|_| Busy)?;
+        Ok(Room {
+            _own: self.waiting.try_acquire(caller.clone()).ok_or(Busy)?,
+            _all: Arc::clone(&self.all_waiting).try_acquire_owned().map_err(|_| Busy)?,
+            caller,
+            files: Arc::clone(&self.files),
+            all_files: Arc::clone(&self.all_files),
+        })
+    }
+
+    /// Waits for a permit to run a child for `repo`.
+    ///
+    /// # Errors
+    /// When there is none in time.
+    pub async fn acquire(&self, room: Room, repo: &RepoPath) -> Result<Permit, Busy> {
         let _queued = Counted::new(&self.queued);
         let turn = async {
-            let share = self.shares.acquire((caller.clone(), decision.repo.clone())).await?;
-            let caller = self.callers.acquire(caller).await?;
-            let repository = self.repositories.acquire(decision.repo.clone()).await?;
+            let share = self.shares.acquire((room.caller.clone(), repo.clone())).await?;
+            let caller = self.callers.acquire(room.caller.clone()).await?;
+            let repository = self.repositories.acquire(repo.clone()).await?;
             let all = Arc::clone(&self.all).acquire_owned().await.map_err(|_| Busy)?;
             Ok(Permit {
                 _counted: Counted::new(&self.running),
@@ -113,6 +147,22 @@ impl Limits {
         timeout(self.queue, turn).await.unwrap_or(Err(Busy))
     }
 }
+
+impl Room {
+    /// Waits until the request's body may go to a file.
+    ///
+    /// # Errors
+    /// When the daemon ends.
+    pub async fn file(&self) -> Result<FileRoom, Busy> {
+        let own = self.files.acquire(self.caller.clone()).await?;
+        let all = Arc::clone(&self.all_files).acquire_owned().await.map_err(|_| Busy)?;
+        Ok(FileRoom { _own: own, _all: all })
+    }
+}
+
+/// How many bodies may be in files at once, of each caller and in all, so that nobody fills the disk.
+const FILES_EACH: usize = 2;
+const FILES: usize = 32;
 
 /// How many requests may wait, as a multiple of those that may run.
 const QUEUE_FACTOR: usize = 8;
@@ -224,6 +274,10 @@ mod tests {
         Limits::new(sizes, gauge("running"), gauge("queued"))
     }
 
+    async fn take(limits: &Limits, decision: &Decision) -> Result<Permit, Busy> {
+        limits.acquire(limits.enter(decision)?, &decision.repo).await
+    }
+
     #[tokio::test]
     async fn each_limit_holds_by_itself() {
         for (limits, second) in [
@@ -231,11 +285,11 @@ mod tests {
             (limits(9, 1, 9), decision("eve", "a.git")),
             (limits(9, 9, 1), decision("joe", "b.git")),
         ] {
-            let first = limits.acquire(&decision("joe", "a.git")).await.unwrap();
+            let first = take(&limits, &decision("joe", "a.git")).await.unwrap();
             assert_eq!(limits.running.get(), 1);
-            assert!(limits.acquire(&second).await.is_err());
+            assert!(take(&limits, &second).await.is_err());
             drop(first);
-            assert!(limits.acquire(&second).await.is_ok());
+            assert!(take(&limits, &second).await.is_ok());
         }
     }
 
@@ -244,9 +298,9 @@ mod tests {
         let limits = limits(9, 9, 1);
         let mut other = decision("", "a.git");
         other.client = "192.0.2.2".into();
-        let _first = limits.acquire(&decision("", "a.git")).await.unwrap();
-        assert!(limits.acquire(&decision("", "b.git")).await.is_err());
-        assert!(limits.acquire(&other).await.is_ok());
+        let _first = take(&limits, &decision("", "a.git")).await.unwrap();
+        assert!(take(&limits, &decision("", "b.git")).await.is_err());
+        assert!(take(&limits, &other).await.is_ok());
     }
 
     #[test]
@@ -259,25 +313,25 @@ mod tests {
     #[tokio::test]
     async fn a_queue_that_is_full_is_not_joined() {
         let limits = Arc::new(Limits { queue: Duration::from_secs(60), ..limits(1, 9, 1) });
-        let _running = limits.acquire(&decision("eve", "a.git")).await.unwrap();
+        let _running = take(&limits, &decision("eve", "a.git")).await.unwrap();
         let wait = |_| {
             let limits = Arc::clone(&limits);
-            tokio::spawn(async move { limits.acquire(&decision("joe", "a.git")).await })
+            tokio::spawn(async move { take(&limits, &decision("joe", "a.git")).await })
         };
         let waiting: Vec<_> = (0..QUEUE_FACTOR).map(wait).collect();
         while limits.queued.get() < i64::try_from(QUEUE_FACTOR).unwrap() {
             tokio::task::yield_now().await;
         }
-        assert!(limits.acquire(&decision("joe", "b.git")).await.is_err(), "at once");
+        assert!(take(&limits, &decision("joe", "b.git")).await.is_err(), "at once");
         waiting.iter().for_each(tokio::task::JoinHandle::abort);
     }
 
     #[tokio::test]
     async fn nothing_is_remembered_of_requests_that_are_over() {
         let limits = limits(1, 1, 1);
-        let first = limits.acquire(&decision("joe", "a.git")).await.unwrap();
-        assert!(limits.acquire(&decision("joe", "a.git")).await.is_err());
-        assert!(limits.acquire(&decision("eve", "b.git")).await.is_err());
+        let first = take(&limits, &decision("joe", "a.git")).await.unwrap();
+        assert!(take(&limits, &decision("joe", "a.git")).await.is_err());
+        assert!(take(&limits, &decision("eve", "b.git")).await.is_err());
         drop(first);
         assert!(limits.callers.used.lock().unwrap().is_empty());
         assert!(limits.repositories.used.lock().unwrap().is_empty());
@@ -287,10 +341,10 @@ mod tests {
     #[tokio::test]
     async fn a_request_that_waits_gets_the_slot_that_comes_free() {
         let limits = Arc::new(Limits { queue: Duration::from_secs(60), ..limits(1, 1, 1) });
-        let first = limits.acquire(&decision("joe", "a.git")).await.unwrap();
+        let first = take(&limits, &decision("joe", "a.git")).await.unwrap();
         let waiting = {
             let limits = Arc::clone(&limits);
-            tokio::spawn(async move { limits.acquire(&decision("eve", "b.git")).await.is_ok() })
+            tokio::spawn(async move { take(&limits, &decision("eve", "b.git")).await.is_ok() })
         };
         while limits.queued.get() == 0 {
             tokio::task::yield_now().await;

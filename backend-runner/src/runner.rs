@@ -11,7 +11,6 @@ use crate::git::Git;
 use crate::job::Job;
 use crate::limits::Limits;
 use crate::metrics::Metrics;
-use crate::stream::whole::Gatherer;
 
 /// What all requests share.
 #[derive(Debug)]
@@ -22,8 +21,6 @@ pub struct Runner {
     pub git: Git,
     /// The key decisions are signed with.
     pub key: KeyFile,
-    /// Takes the bodies of fetches.
-    pub gatherer: Gatherer,
     /// Permits.
     pub limits: Limits,
     /// Counters.

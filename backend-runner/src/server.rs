@@ -26,7 +26,6 @@ use crate::limits::Limits;
 use crate::metrics::Metrics;
 use crate::runner::Runner;
 use crate::snapshot::PolicySnapshot;
-use crate::stream::whole::Gatherer;
 
 /// A daemon that is ready to serve.
 #[derive(Debug)]
@@ -86,7 +85,6 @@ impl Server {
         let data = config.listen.bind()?;
         let admin = config.admin.as_ref().map(Listen::bind).transpose()?;
         let runner = Runner {
-            gatherer: Gatherer::default(),
             config,
             git,
             key,

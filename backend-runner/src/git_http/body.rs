@@ -8,8 +8,8 @@ use policy::git_request::Service;
 
 use crate::cgi::environment::RequestHeaders;
 use crate::child::Input;
-use crate::runner::Runner;
-use crate::stream::whole::{GatherError, Whole};
+use crate::limits::{FileRoom, Room};
+use crate::stream::whole::{self, GatherError, Whole};
 use crate::stream::{Source, upload};
 
 /// What is left to do about a body once a place for git is found.
@@ -29,11 +29,11 @@ impl RequestBody {
         service: Service,
         headers: RequestHeaders,
         limit: u64,
-        runner: &Runner,
+        room: &Room,
     ) -> Result<Self, GatherError> {
         match service {
             Service::UploadPack => {
-                let whole = runner.gatherer.gather(body, limit, headers.encoding.is_some()).await?;
+                let whole = whole::gather(body, limit, headers.encoding.is_some(), room).await?;
                 Ok(Self::Whole(whole))
             }
             Service::ReceivePack => Ok(Self::Arriving(body)),
@@ -53,7 +53,7 @@ impl RequestBody {
     pub(super) fn split(self) -> (Input, Unsent) {
         match self {
             Self::Nothing => (Input::Nothing, Unsent::Nothing),
-            Self::Whole(Whole::File(file)) => (Input::File(file), Unsent::Nothing),
+            Self::Whole(Whole::File(file, room)) => (Input::File(file), Unsent::InFile(room)),
             Self::Whole(Whole::Memory(bytes)) => (Input::Pipe, Unsent::All(bytes)),
             Self::Arriving(payload) => (Input::Pipe, Unsent::Arriving(payload)),
         }
@@ -63,6 +63,7 @@ impl RequestBody {
 /// What has to be written to a child.
 pub(super) enum Unsent {
     Nothing,
+    InFile(FileRoom),
     All(Bytes),
     Arriving(Payload),
 }
@@ -72,6 +73,7 @@ impl Unsent {
     pub(super) fn into_source(self, inflate: bool, limit: u64, idle: Duration) -> Source {
         match self {
             Self::Nothing => Source::Nothing,
+            Self::InFile(room) => Source::File(room),
             Self::All(bytes) => Source::Whole(bytes),
             Self::Arriving(payload) => {
                 let (sender, upload) = upload::channel();

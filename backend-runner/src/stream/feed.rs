@@ -10,12 +10,15 @@ use super::commands::Commands;
 use super::inflate::Inflate;
 use super::moved::Moved;
 use super::{Ending, upload};
+use crate::limits::FileRoom;
 
 /// Where the child's input comes from.
 #[derive(Debug)]
 pub enum Source {
-    /// There is none, or the child reads it from a file.
+    /// There is none.
     Nothing,
+    /// The child reads it from a file, which has leave to be there for so long.
+    File(FileRoom),
     /// It is all here.
     Whole(Bytes),
     /// It is still arriving.
@@ -33,15 +36,18 @@ pub enum Source {
 ///
 /// `stdin` becomes `None`, which closes it, only after a body that is complete, or when the child takes no more.
 pub(super) async fn feed(stdin: &mut Option<pipe::Sender>, source: Source, moved: &Moved) -> Ending {
-    let fed = match source {
-        Source::Nothing => Ok(()),
+    let (fed, _room) = match source {
+        Source::Nothing => (Ok(()), None),
+        Source::File(room) => (Ok(()), Some(room)),
         Source::Whole(bytes) => {
             moved.add_received(bytes.len());
             moved.body_ended();
             put(stdin, &bytes, moved).await;
-            Ok(())
+            (Ok(()), None)
         }
-        Source::Arriving { upload, inflate, limit } => arrive(stdin, upload, inflate, limit, moved).await,
+        Source::Arriving { upload, inflate, limit } => {
+            (arrive(stdin, upload, inflate, limit, moved).await, None)
+        }
     };
     if let Err(ending) = fed {
         return ending;

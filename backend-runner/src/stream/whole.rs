@@ -6,25 +6,22 @@
 
 use std::fs::File;
 use std::io::{self, Seek, Write};
-use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::web::Payload;
 use bytes::Bytes;
 use futures_util::StreamExt;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::yield_now;
 use tokio::time::{Instant, timeout_at};
 
 use super::inflate::Inflate;
+use crate::limits::{Busy, FileRoom, Room};
 
 /// More than this waits in a file.
 const IN_MEMORY: usize = 256 << 10;
 
-/// How many bodies may be in files at once, so that nobody fills the disk.
-const FILES: usize = 8;
-
 /// What a compressed body may become; a fetch with a thousand refs on each side has a tenth of a MiB.
-const DECODED: u64 = 32 << 20;
+const DECODED: u64 = 16 << 20;
 
 /// A client has this long, and a second more for each [`SLOWEST`] bytes that came.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -37,8 +34,8 @@ const SLOWEST: u64 = 16 << 10;
 pub enum Whole {
     /// A small one.
     Memory(Bytes),
-    /// A large one, from its beginning.
-    File(File),
+    /// A large one, from its beginning, and its leave to be one.
+    File(File, FileRoom),
 }
 
 /// Why there is no whole body.
@@ -64,71 +61,64 @@ pub enum GatherError {
     Crowded,
 }
 
-/// Gathers bodies; one for all requests.
-#[derive(Clone, Debug)]
-pub struct Gatherer {
-    files: Arc<Semaphore>,
+impl From<Busy> for GatherError {
+    fn from(_: Busy) -> Self {
+        Self::Crowded
+    }
 }
 
 /// A body in the making.
 #[derive(Debug)]
 struct Growing {
     memory: Vec<u8>,
-    file: Option<(File, OwnedSemaphorePermit)>,
+    file: Option<(File, FileRoom)>,
     decoded: u64,
 }
 
-impl Default for Gatherer {
-    fn default() -> Self {
-        Self { files: Arc::new(Semaphore::new(FILES)) }
-    }
-}
-
-impl Gatherer {
-    /// Reads `body` to its end: at most `limit` bytes as sent, decoded when it is compressed.
-    ///
-    /// # Errors
-    /// When it does not come whole, in time, and within its bounds.
-    pub async fn gather(
-        &self,
-        mut body: Payload,
-        limit: u64,
-        compressed: bool,
-    ) -> Result<Whole, GatherError> {
-        let begin = Instant::now();
-        let mut sent = 0_u64;
-        let mut inflate = compressed.then(Inflate::new);
-        let mut growing = Growing { memory: Vec::new(), file: None, decoded: 0 };
-        loop {
-            let due = begin + PATIENCE + Duration::from_secs(sent / SLOWEST);
-            let Some(piece) = timeout_at(due, body.next()).await.map_err(|_| GatherError::Slow)? else {
-                break;
-            };
-            let mut piece = piece.map_err(|_| GatherError::Aborted)?;
-            sent += piece.len() as u64;
-            if sent > limit {
-                return Err(GatherError::TooLarge);
-            }
-            let Some(inflate) = &mut inflate else {
-                growing.add(&piece, &self.files)?;
-                continue;
-            };
-            while !piece.is_empty() {
-                let decoded = inflate.take(&mut piece).map_err(GatherError::Undecodable)?;
-                growing.add(&decoded, &self.files)?;
-            }
+/// Reads `body` to its end: at most `limit` bytes as sent, decoded when it is compressed.
+///
+/// # Errors
+/// When it does not come whole, in time, and within its bounds.
+pub async fn gather(
+    mut body: Payload,
+    limit: u64,
+    compressed: bool,
+    room: &Room,
+) -> Result<Whole, GatherError> {
+    let begin = Instant::now();
+    let mut sent = 0_u64;
+    let mut inflate = compressed.then(Inflate::new);
+    let mut growing = Growing { memory: Vec::new(), file: None, decoded: 0 };
+    loop {
+        let due = begin + PATIENCE + Duration::from_secs(sent / SLOWEST);
+        let next = timeout_at(due, body.next()).await.map_err(|_| GatherError::Slow)?;
+        let Some(piece) = next else { break };
+        let mut piece = piece.map_err(|_| GatherError::Aborted)?;
+        sent += piece.len() as u64;
+        if sent > limit {
+            return Err(GatherError::TooLarge);
         }
-        if let Some(inflate) = inflate {
-            let rest = inflate.finish().map_err(GatherError::Undecodable)?;
-            growing.add(&rest, &self.files)?;
+        let Some(inflate) = &mut inflate else {
+            growing.add(&piece, room, due).await?;
+            continue;
+        };
+        while !piece.is_empty() {
+            let decoded = inflate.take(&mut piece).map_err(GatherError::Undecodable)?;
+            growing.add(&decoded, room, due).await?;
+            // A slice can stand for a thousand times its size, and others wait for this worker.
+            yield_now().await;
         }
-        growing.finish()
     }
+    if let Some(inflate) = inflate {
+        let rest = inflate.finish().map_err(GatherError::Undecodable)?;
+        growing.add(&rest, room, begin + PATIENCE + Duration::from_secs(sent / SLOWEST)).await?;
+    }
+    growing.finish()
 }
 
 impl Growing {
     /// Writing blocks the worker, but only into the page cache, and only for the few bodies that are this large.
-    fn add(&mut self, bytes: &[u8], files: &Arc<Semaphore>) -> Result<(), GatherError> {
+    async fn add(&mut self, bytes: &[u8], room: &Room, due: Instant) -> Result<(), GatherError> {
         self.decoded += bytes.len() as u64;
         if self.decoded > DECODED {
             return Err(GatherError::TooLarge);
@@ -138,11 +128,11 @@ impl Growing {
         }
         self.memory.extend_from_slice(bytes);
         if self.memory.len() > IN_MEMORY {
-            let permit = Arc::clone(files).try_acquire_owned().map_err(|_| GatherError::Crowded)?;
+            let room = timeout_at(due, room.file()).await.map_err(|_| GatherError::Crowded)??;
             let mut file = tempfile::tempfile().map_err(GatherError::Unkept)?;
             file.write_all(&self.memory).map_err(GatherError::Unkept)?;
             self.memory = Vec::new();
-            self.file = Some((file, permit));
+            self.file = Some((file, room));
         }
         Ok(())
     }
@@ -150,9 +140,9 @@ impl Growing {
     fn finish(self) -> Result<Whole, GatherError> {
         match self.file {
             None => Ok(Whole::Memory(self.memory.into())),
-            Some((mut file, _)) => {
+            Some((mut file, room)) => {
                 file.rewind().map_err(GatherError::Unkept)?;
-                Ok(Whole::File(file))
+                Ok(Whole::File(file, room))
             }
         }
     }
