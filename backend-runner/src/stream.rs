@@ -18,13 +18,10 @@ pub mod whole;
 
 use std::time::Duration;
 
-use bytes::BytesMut;
-use tokio::io::AsyncReadExt;
-use tokio::net::unix::pipe;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use crate::cgi::response::{Head, ResponseError};
+use crate::cgi::response::ResponseError;
 use crate::child::{Child, Exit, SpawnError};
 
 pub use self::feed::Source;

@@ -7,8 +7,9 @@ use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe;
 use tokio::time::sleep;
 
+use super::head::Pending;
 use super::moved::Moved;
-use super::{Ending, HeadSender, download};
+use super::{Ending, download};
 use crate::cgi::response::{self, Head};
 use crate::child::{Exit, GRACE, Group};
 
