@@ -103,7 +103,7 @@ impl KeyFile {
         if !replaced {
             return;
         }
-        match File::open(&self.path)
+        match open(&self.path)
             .map_err(|source| self.unreadable(source))
             .and_then(|file| read(&self.path, file))
         {
@@ -148,12 +148,18 @@ impl FileIdentity {
     }
 }
 
+/// Never waits: a pipe in the file's place would not say anything. It is refused when its length is looked at.
+fn open(path: &Path) -> io::Result<File> {
+    let flags = rustix::fs::OFlags::NONBLOCK.bits();
+    OpenOptions::new().read(true).custom_flags(flags.cast_signed()).open(path)
+}
+
 fn open_or_create(path: &Path) -> Result<File, KeyError> {
     let read_error = |source| KeyError::Read { path: path.to_owned(), source };
-    match File::open(path) {
+    match open(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             create(path).map_err(|source| KeyError::Create { path: path.to_owned(), source })?;
-            File::open(path).map_err(read_error)
+            open(path).map_err(read_error)
         }
         opened => opened.map_err(read_error),
     }

@@ -339,6 +339,6 @@ mod tests {
         error("version: 1\nrepos: { a: { read: [!x joe] } }\n");
         error("version: 1\n---\nversion: 1\n");
         error("version: 1\nrepos:\n\ta: {}\n");
-        error(&format!("version: 1\nrepos: {}\n", "[".repeat(3000)));
+        assert!(error(&format!("version: 1\nrepos: {}\n", "[".repeat(3000))).message.contains("nested"));
     }
 }

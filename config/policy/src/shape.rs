@@ -18,8 +18,28 @@ const MAX_EXPANSION: usize = 10;
 /// # Errors
 /// With the position of the second of two equal keys, of a missing value, a tag, a key that is no scalar, or the alias too many.
 pub(crate) fn check(text: &str) -> Result<(), serde_yaml::Error> {
+    check_depth(text)?;
     let budget = Cell::new(text.len().saturating_mul(MAX_EXPANSION));
     Node { budget: &budget }.deserialize(serde_yaml::Deserializer::from_str(text))
+}
+
+/// How many brackets may be open at once; the parser takes quadratic time to find out that there are too many.
+const MAX_DEPTH: usize = 256;
+
+/// Counts brackets in text and comments too: nobody leaves hundreds of them open there.
+fn check_depth(text: &str) -> Result<(), serde_yaml::Error> {
+    let mut depth = 0_usize;
+    for byte in text.bytes() {
+        match byte {
+            b'[' | b'{' => depth += 1,
+            b']' | b'}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth > MAX_DEPTH {
+            return Err(de::Error::custom("lists and maps are nested too deeply"));
+        }
+    }
+    Ok(())
 }
 
 /// Any value of the document. The budget is the number of bytes of text still to be accepted.
