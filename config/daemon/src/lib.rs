@@ -1,13 +1,15 @@
 //! What both daemons do the same way: listening sockets, the shared signing key file,
-//! logs, the admin listener, and the signals of a service manager.
+//! logs, the admin listener, changed files, and the signals of a service manager.
 //!
 //! Everything here does I/O and knows nothing of users, repositories or decisions; those are in the
 //! `policy` crate, which does no I/O.
 
 pub mod admin;
+pub mod files;
 pub mod listen;
 pub mod open_files;
 pub mod shutdown;
 pub mod signing_key;
 pub mod telemetry;
+pub mod watch;
 pub use policy::units;

@@ -27,21 +27,17 @@ impl Signals {
         })
     }
 
-    /// Says the daemon is ready, then waits for the signal to end, reloading and feeding the service
-    /// manager's watchdog meanwhile.
+    /// Says the daemon is ready, then waits for the signal to end, asking for reloads and feeding the service
+    /// manager's watchdog meanwhile. Whoever reloads tells the service manager.
     pub async fn until_shutdown(mut self, mut reload: impl AsyncFnMut()) {
-        notify(&[NotifyState::Ready]);
+        notify_ready();
         let watchdog = sd_notify::watchdog_enabled();
         let mut beat = tokio::time::interval(watchdog.map_or(IDLE_BEAT, |limit| limit / 2));
         loop {
             tokio::select! {
                 _ = self.terminate.recv() => break,
                 _ = self.interrupt.recv() => break,
-                _ = self.hangup.recv() => {
-                    notify_reloading();
-                    reload().await;
-                    notify(&[NotifyState::Ready]);
-                }
+                _ = self.hangup.recv() => reload().await,
                 _ = beat.tick() => if watchdog.is_some() { notify(&[NotifyState::Watchdog]) },
             }
         }
@@ -52,12 +48,17 @@ impl Signals {
 /// How often the loop turns when no watchdog wants to hear of it.
 const IDLE_BEAT: Duration = Duration::from_secs(3600);
 
-/// systemd wants the time with the message, or it takes the reload for failed.
-fn notify_reloading() {
+/// Says that the daemon is reading its configuration. systemd wants the time with the message, or it takes the reload for failed.
+pub(crate) fn notify_reloading() {
     match NotifyState::monotonic_usec_now() {
         Ok(now) => notify(&[NotifyState::Reloading, now]),
         Err(error) => tracing::warn!(error = error.to_string(), "the monotonic clock cannot be read"),
     }
+}
+
+/// Says that the daemon is ready, or again so.
+pub(crate) fn notify_ready() {
+    notify(&[NotifyState::Ready]);
 }
 
 fn notify(state: &[NotifyState<'_>]) {

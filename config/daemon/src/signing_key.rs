@@ -14,6 +14,8 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use policy::decision::SigningKey;
 
+use crate::files::Stamp;
+
 /// A signing key file that is read again when it is replaced.
 #[derive(Debug)]
 pub struct KeyFile {
@@ -91,29 +93,37 @@ impl KeyFile {
         self.key.load_full()
     }
 
+    /// Looks at the file at once, and says why a replacement cannot be used. The last good key stays then.
+    pub fn reload(&self) -> Result<(), KeyError> {
+        if let Err(source) = fs::metadata(&self.path) {
+            return Err(self.unreadable(source));
+        }
+        self.read_if_replaced(&mut self.seen.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// A poisoned lock holds only when the file was looked at last, which is never half written.
     fn refresh(&self, interval: Duration) {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         if seen.checked.elapsed() < interval {
             return;
         }
+        if let Err(error) = self.read_if_replaced(&mut seen) {
+            tracing::error!(error = error.to_string(), "the new signing key cannot be used");
+        }
+    }
+
+    /// A file that is gone is no replacement: the last good key stays without a word.
+    fn read_if_replaced(&self, seen: &mut Seen) -> Result<(), KeyError> {
         seen.checked = Instant::now();
-        let replaced =
-            fs::metadata(&self.path).is_ok_and(|metadata| FileIdentity::of(&metadata) != seen.identity);
-        if !replaced {
-            return;
+        if Stamp::of(&self.path).is_none_or(|now| now == seen.identity) {
+            return Ok(());
         }
-        match open(&self.path)
-            .map_err(|source| self.unreadable(source))
-            .and_then(|file| read(&self.path, file))
-        {
-            Ok((key, identity)) => {
-                seen.identity = identity;
-                self.key.store(Arc::new(key));
-                tracing::info!("signing key replaced");
-            }
-            Err(error) => tracing::error!(error = error.to_string(), "the new signing key cannot be used"),
-        }
+        let file = open(&self.path).map_err(|source| self.unreadable(source))?;
+        let (key, identity) = read(&self.path, file)?;
+        seen.identity = identity;
+        self.key.store(Arc::new(key));
+        tracing::info!("signing key replaced");
+        Ok(())
     }
 
     fn unreadable(&self, source: io::Error) -> KeyError {
@@ -124,28 +134,8 @@ impl KeyFile {
 /// What was on the disk when the file was last looked at.
 #[derive(Debug)]
 struct Seen {
-    identity: FileIdentity,
+    identity: Stamp,
     checked: Instant,
-}
-
-/// Tells one file from the next of the same name.
-#[derive(Debug, PartialEq, Eq)]
-struct FileIdentity {
-    device: u64,
-    inode: u64,
-    modified: (i64, i64),
-    changed: (i64, i64),
-}
-
-impl FileIdentity {
-    fn of(metadata: &fs::Metadata) -> Self {
-        Self {
-            device: metadata.dev(),
-            inode: metadata.ino(),
-            modified: (metadata.mtime(), metadata.mtime_nsec()),
-            changed: (metadata.ctime(), metadata.ctime_nsec()),
-        }
-    }
 }
 
 /// Never waits: a pipe in the file's place would not say anything. It is refused when its length is looked at.
@@ -166,7 +156,7 @@ fn open_or_create(path: &Path) -> Result<File, KeyError> {
 }
 
 /// Mode, length and content are taken from the one open file, so that it cannot change in between.
-fn read(path: &Path, mut file: File) -> Result<(SigningKey, FileIdentity), KeyError> {
+fn read(path: &Path, mut file: File) -> Result<(SigningKey, Stamp), KeyError> {
     let read_error = |source| KeyError::Read { path: path.to_owned(), source };
     let metadata = file.metadata().map_err(read_error)?;
     if metadata.mode() & OTHERS != 0 {
@@ -175,7 +165,7 @@ fn read(path: &Path, mut file: File) -> Result<(SigningKey, FileIdentity), KeyEr
     let mut bytes = Vec::with_capacity(KEY_LENGTH + 1);
     Read::by_ref(&mut file).take(KEY_LENGTH as u64 + 1).read_to_end(&mut bytes).map_err(read_error)?;
     let bytes = bytes.try_into().map_err(|_| KeyError::Length { path: path.to_owned() })?;
-    Ok((SigningKey::from_bytes(bytes), FileIdentity::of(&metadata)))
+    Ok((SigningKey::from_bytes(bytes), Stamp::new(&metadata)))
 }
 
 /// Writes a whole key under a name of its own, then links it to the real one: nobody ever reads half a

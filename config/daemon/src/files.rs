@@ -1,0 +1,209 @@
+//! Files as they were read, so that a change of content can be told from a touch, a rename back, or our own reading.
+//!
+//! Whoever loads a configuration reads every file through [`Files`]; what was read is then exactly what is watched, and no
+//! change can slip through between reading and watching. Digests are never shown: some of these files are secrets.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+/// The files of one load, with what was in them.
+#[derive(Clone, Debug, Default)]
+pub struct Files(BTreeMap<PathBuf, Mark>);
+
+/// What `stat(2)` says of a file; another one means that it may have changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stamp {
+    device: u64,
+    inode: u64,
+    length: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+/// One file as it was read.
+#[derive(Clone, Debug)]
+struct Mark {
+    limit: usize,
+    stamp: Option<Stamp>,
+    content: Content,
+}
+
+/// What makes two readings the same. The mode belongs to it: a secret may be refused for being readable by others.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Content {
+    Read { digest: [u8; 32], mode: u32 },
+    Unreadable(io::ErrorKind),
+}
+
+impl Files {
+    /// Reads a file up to one byte over `limit`, which is enough to be refused for its size.
+    ///
+    /// # Errors
+    /// When it cannot be read; that is remembered too.
+    pub fn read(&mut self, path: &Path, limit: usize) -> io::Result<Vec<u8>> {
+        let read = read(path, limit);
+        let mark = match &read {
+            Ok((bytes, stamp, mode)) => {
+                let digest = Sha256::digest(bytes).into();
+                Mark { limit, stamp: Some(*stamp), content: Content::Read { digest, mode: *mode } }
+            }
+            Err(error) => Mark { limit, stamp: None, content: Content::Unreadable(error.kind()) },
+        };
+        self.0.insert(path.to_owned(), mark);
+        read.map(|(bytes, ..)| bytes)
+    }
+
+    /// Takes note of a file that somebody else reads.
+    pub fn note(&mut self, path: &Path, limit: usize) {
+        // What cannot be read has been noted as just that.
+        let _ = self.read(path, limit);
+    }
+
+    /// The same files as they are now.
+    #[must_use]
+    pub fn again(&self) -> Self {
+        let mut now = Self::default();
+        for (path, mark) in &self.0 {
+            now.note(path, mark.limit);
+        }
+        now
+    }
+
+    /// Whether both are the same files with the same content.
+    #[must_use]
+    pub fn same_content(&self, other: &Self) -> bool {
+        let contents = |files: &'_ Self| -> Vec<_> {
+            files.0.iter().map(|(path, mark)| (path.clone(), mark.content)).collect()
+        };
+        contents(self) == contents(other)
+    }
+
+    /// Whether no file has been touched since it was read: then all of them were as they were read at one time.
+    #[must_use]
+    pub fn untouched(&self) -> bool {
+        self.0.iter().all(|(path, mark)| mark.stamp == Stamp::of(path))
+    }
+
+    /// The permission bits a file had when it was read.
+    #[must_use]
+    pub fn mode(&self, path: &Path) -> Option<u32> {
+        match self.0.get(path)?.content {
+            Content::Read { mode, .. } => Some(mode),
+            Content::Unreadable(_) => None,
+        }
+    }
+
+    /// The files.
+    pub fn paths(&self) -> impl Iterator<Item = &Path> {
+        self.0.keys().map(PathBuf::as_path)
+    }
+
+    /// What `stat(2)` says of each of them now.
+    #[must_use]
+    pub fn stamps(&self) -> Vec<Option<Stamp>> {
+        self.paths().map(Stamp::of).collect()
+    }
+}
+
+impl Stamp {
+    /// The stamp of the file that `path` names now, if there is one.
+    #[must_use]
+    pub fn of(path: &Path) -> Option<Self> {
+        fs::metadata(path).ok().map(|metadata| Self::new(&metadata))
+    }
+
+    pub(crate) fn new(metadata: &fs::Metadata) -> Self {
+        Self {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            length: metadata.len(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+        }
+    }
+}
+
+fn read(path: &Path, limit: usize) -> io::Result<(Vec<u8>, Stamp, u32)> {
+    let file = File::open(path)?;
+    let metadata = file.metadata()?;
+    let mut bytes = Vec::new();
+    file.take(limit as u64 + 1).read_to_end(&mut bytes)?;
+    Ok((bytes, Stamp::new(&metadata), metadata.mode() & PERMISSIONS))
+}
+
+const PERMISSIONS: u32 = 0o7777;
+
+impl fmt::Debug for Content {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Read { mode, .. } => write!(f, "Read({mode:04o})"),
+            Self::Unreadable(kind) => write!(f, "Unreadable({kind})"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    fn file(text: &str) -> (tempfile::TempDir, PathBuf) {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("file");
+        fs::write(&path, text).unwrap();
+        (directory, path)
+    }
+
+    fn read(path: &Path) -> Files {
+        let mut files = Files::default();
+        files.note(path, 100);
+        files
+    }
+
+    #[test]
+    fn the_same_bytes_are_the_same_content_however_they_came_there() {
+        let (_directory, path) = file("one");
+        let before = read(&path);
+        assert!(before.untouched());
+        fs::remove_file(&path).unwrap();
+        fs::write(&path, "one").unwrap();
+        assert!(!before.untouched());
+        assert!(before.same_content(&before.again()));
+        fs::write(&path, "two").unwrap();
+        assert!(!before.same_content(&before.again()));
+    }
+
+    #[test]
+    fn a_missing_file_a_directory_and_another_mode_are_changes() {
+        let (_directory, path) = file("one");
+        let before = read(&path);
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        let private = before.again();
+        assert!(!before.same_content(&private));
+        assert_eq!(private.mode(&path), Some(0o600));
+        fs::remove_file(&path).unwrap();
+        let missing = before.again();
+        assert!(!missing.same_content(&private) && missing.untouched());
+        fs::create_dir(&path).unwrap();
+        assert!(!missing.same_content(&before.again()));
+    }
+
+    #[test]
+    fn no_digest_is_shown() {
+        let (_directory, path) = file("secret");
+        assert!(!format!("{:?}", read(&path)).contains("digest"));
+    }
+
+    #[test]
+    fn a_file_over_its_limit_is_read_one_byte_over() {
+        let (_directory, path) = file("123456");
+        assert_eq!(Files::default().read(&path, 3).unwrap(), b"1234");
+    }
+}
