@@ -67,8 +67,7 @@ impl Directories {
     /// Watches what `files` depend on now. Called again after each change: what a path leads through may be another
     /// directory by then, of another name or of the same.
     pub(super) fn watch(&mut self, files: &Files) {
-        let wanted: BTreeSet<PathBuf> = files.paths().flat_map(directories_of).collect();
-        let outcome = self.try_watch(wanted).map_err(|error| error.to_string()).err();
+        let outcome = self.try_watch(files).map_err(|error| error.to_string()).err();
         match (&self.trouble, &outcome) {
             (None, Some(error)) => tracing::warn!(
                 error = error.as_str(),
@@ -80,27 +79,39 @@ impl Directories {
         self.trouble = outcome;
     }
 
-    fn try_watch(&mut self, wanted: BTreeSet<PathBuf>) -> notify::Result<()> {
+    fn try_watch(&mut self, files: &Files) -> notify::Result<()> {
         let notifier = match &mut self.notifier {
             Some(notifier) => notifier,
             none => none.insert((self.make)(Arc::clone(&self.notify))?),
         };
-        self.watched.retain(|directory, id| {
-            let keep = wanted.contains(directory) && *id == identify(directory);
-            if !keep {
-                // It may be gone, and its watch with it.
-                let _ = notifier.unwatch(directory);
+        for _ in 0..MAX_ATTEMPTS {
+            let wanted = identified(files);
+            self.watched.retain(|directory, id| {
+                let keep = wanted.get(directory) == Some(id);
+                if !keep {
+                    // It may be gone, and its watch with it.
+                    let _ = notifier.unwatch(directory);
+                }
+                keep
+            });
+            // Watching once more what is watched changes nothing, unless the watch was lost with a removed directory.
+            for (directory, id) in &wanted {
+                notifier.watch(directory, RecursiveMode::NonRecursive)?;
+                self.watched.insert(directory.clone(), *id);
             }
-            keep
-        });
-        // Watching once more what is watched changes nothing, unless the watch was lost with a removed directory.
-        for directory in wanted {
-            let id = identify(&directory);
-            notifier.watch(&directory, RecursiveMode::NonRecursive)?;
-            self.watched.insert(directory, id);
+            // What was moved between looking and watching has notified nobody.
+            if identified(files) == wanted {
+                return Ok(());
+            }
         }
-        Ok(())
+        Err(notify::Error::generic("the directories are moved about"))
     }
+}
+
+/// The directories to watch now.
+fn identified(files: &Files) -> BTreeMap<PathBuf, Option<DirectoryId>> {
+    let directories = files.paths().flat_map(directories_of);
+    directories.map(|directory| (directory.clone(), identify(&directory))).collect()
 }
 
 impl fmt::Debug for Directories {
@@ -154,6 +165,9 @@ fn components(path: &Path) -> VecDeque<OsString> {
         .map(|component| component.as_os_str().to_owned())
         .collect()
 }
+
+/// How often in a row directories may be moved while they are being watched.
+const MAX_ATTEMPTS: usize = 10;
 
 /// As many as the kernel follows.
 const MAX_LINKS: usize = 40;
