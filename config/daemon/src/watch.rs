@@ -28,6 +28,17 @@ pub struct Watch {
     thread: Option<JoinHandle<()>>,
 }
 
+/// Why a configuration is loaded again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// A file has changed.
+    Changed,
+    /// Somebody asked for it, by SIGHUP.
+    Asked,
+    /// The last time failed, and the reason may be gone.
+    Retry,
+}
+
 /// What came of a reload.
 #[derive(Debug)]
 pub struct Reloaded {
@@ -56,7 +67,7 @@ impl Watch {
     pub fn start(
         files: Files,
         pace: Pace,
-        reload: impl FnMut() -> Reloaded + Send + 'static,
+        reload: impl FnMut(Cause) -> Reloaded + Send + 'static,
     ) -> io::Result<Self> {
         Self::start_on(files, pace, reload, directories::inotify)
     }
@@ -64,7 +75,7 @@ impl Watch {
     fn start_on(
         files: Files,
         pace: Pace,
-        reload: impl FnMut() -> Reloaded + Send + 'static,
+        reload: impl FnMut(Cause) -> Reloaded + Send + 'static,
         notifier: directories::MakeNotifier,
     ) -> io::Result<Self> {
         let (sender, messages) = mpsc::channel();
@@ -149,7 +160,7 @@ struct Watcher<R> {
     next_poll: Instant,
 }
 
-impl<R: FnMut() -> Reloaded> Watcher<R> {
+impl<R: FnMut(Cause) -> Reloaded> Watcher<R> {
     fn run(mut self, messages: &Receiver<Message>) {
         self.look();
         loop {
@@ -159,7 +170,7 @@ impl<R: FnMut() -> Reloaded> Watcher<R> {
                     self.pending.store(false, Ordering::Release);
                 }
                 Ok(Message::Reload(done)) => {
-                    self.load();
+                    self.load(Cause::Asked);
                     // Whoever asked may have left.
                     let _ = done.send(());
                 }
@@ -188,7 +199,7 @@ impl<R: FnMut() -> Reloaded> Watcher<R> {
         self.next_poll = now + self.pace.poll;
         self.settled = None;
         if self.failed {
-            self.load();
+            self.load(Cause::Retry);
         }
     }
 
@@ -219,23 +230,24 @@ impl<R: FnMut() -> Reloaded> Watcher<R> {
         } else if now.same_content(&self.loaded) {
             self.settled = Some(stamps);
         } else {
-            self.load();
+            // Should the load panic, these are the files it panicked at.
+            self.loaded = now;
+            self.load(Cause::Changed);
             self.directories.watch(&self.loaded);
             self.candidate = Some((self.loaded.stamps(), Instant::now()));
         }
     }
 
-    fn load(&mut self) {
+    fn load(&mut self, cause: Cause) {
         shutdown::notify_reloading();
         // A file that makes a parser panic must not end the watch: the next one may mend it.
-        match panic::catch_unwind(AssertUnwindSafe(&mut self.reload)) {
+        match panic::catch_unwind(AssertUnwindSafe(|| (self.reload)(cause))) {
             Ok(Reloaded { files, failed }) => {
                 self.loaded = files;
                 self.failed = failed;
             }
             Err(_) => {
                 tracing::error!("a reload panicked, the last good configuration stays");
-                self.loaded = self.loaded.again();
                 self.failed = true;
             }
         }

@@ -16,7 +16,7 @@ use crate::repo_path::RepoPath;
 use crate::subject::{self, Subjects};
 
 /// What one level grants and takes away.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LevelAccess {
     /// Who may read here and below.
@@ -65,6 +65,12 @@ impl AccessRules {
     fn new(levels: BTreeMap<LevelPath, LevelAccess>) -> Self {
         let groups = subject::groups(levels.values().flat_map(|level| [&level.read, &level.write]));
         Self { levels: LevelTree::new(levels), groups }
+    }
+
+    /// The levels and what is written there.
+    #[must_use]
+    pub fn levels(&self) -> &LevelTree<LevelAccess> {
+        &self.levels
     }
 
     /// Whether some rule names the group.

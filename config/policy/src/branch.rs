@@ -135,6 +135,12 @@ impl BranchRules {
         Self::new(BTreeMap::from([(LevelPath::root(), rules)]))
     }
 
+    /// The levels and what is written there.
+    #[must_use]
+    pub fn levels(&self) -> &LevelTree<LevelBranches> {
+        &self.levels
+    }
+
     /// Whether some rule names the group.
     #[must_use]
     pub fn names_group(&self, group: &GroupName) -> bool {

@@ -4,7 +4,7 @@
 //! which stands for any name and binds it, so that rules can speak of "the user this corner belongs to". A lookup visits
 //! the levels above one repository only, so it costs the same in a policy of ten levels and of a hundred thousand.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
 use serde::de::Deserializer;
@@ -145,6 +145,39 @@ impl<T> LevelTree<T> {
     /// Calls `visit` for every level above `repo`, and for its own. Not in the order of ranks.
     pub fn walk<'t, 'r>(&'t self, repo: &'r RepoPath, visit: &mut dyn FnMut(Visit<'t, 'r, T>)) {
         self.root.walk(repo.as_str(), 0, None, visit);
+    }
+
+    /// Every level with what is written there, in the order of paths.
+    #[must_use]
+    pub fn levels(&self) -> BTreeMap<&LevelPath, &T> {
+        let mut levels = BTreeMap::new();
+        let mut nodes = vec![&self.root];
+        while let Some(node) = nodes.pop() {
+            levels.extend(node.entry.as_deref().map(|(path, value)| (path, value)));
+            nodes.extend(node.children.values());
+        }
+        levels
+    }
+
+    /// The levels that lie above every repository `level` stands for, from the root down, without itself: those of plain
+    /// names, and `{user}` where the level has it or any name.
+    #[must_use]
+    pub fn above(&self, level: &LevelPath) -> Vec<(&LevelPath, &T)> {
+        let mut above = Vec::new();
+        let mut nodes = vec![&self.root];
+        for component in level.components() {
+            above.extend(nodes.iter().filter_map(|node| node.entry.as_deref()));
+            let pattern =
+                if component.ends_with(repo_path::SUFFIX) { USER_REPOSITORY } else { USER_COMPONENT };
+            let names = [pattern, component];
+            let names = if component == pattern { &names[1..] } else { &names[..] };
+            nodes = nodes
+                .iter()
+                .flat_map(|node| names.iter().filter_map(|name| node.children.get(*name)))
+                .collect();
+        }
+        above.extend(nodes.iter().filter_map(|node| node.entry.as_deref()));
+        above.into_iter().map(|(path, value)| (path, value)).filter(|(path, _)| *path != level).collect()
     }
 }
 

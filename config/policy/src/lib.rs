@@ -12,7 +12,9 @@
 //! - [`document`], [`units`]: strict YAML with errors that show the place, and quantities in it.
 
 pub mod access;
+pub mod advice;
 pub mod branch;
+pub mod changes;
 pub mod content;
 pub mod decision;
 pub mod document;

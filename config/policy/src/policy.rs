@@ -2,11 +2,12 @@
 
 use serde::Deserialize;
 
-use crate::access::{AccessRules, Verdict};
-use crate::branch::{BranchRules, RepositoryRules};
+use crate::access::{AccessRules, LevelAccess, Verdict};
+use crate::branch::{BranchRules, LevelBranches, RepositoryRules};
 use crate::document::{self, DocumentError, Version};
 use crate::git_request::Access;
 use crate::identity::{GroupName, Identity};
+use crate::level::LevelTree;
 use crate::repo_path::RepoPath;
 
 /// One policy: who may do what to which repository, and what may happen to its branches.
@@ -39,6 +40,18 @@ impl Policy {
     #[must_use]
     pub fn names_group(&self, group: &GroupName) -> bool {
         self.access.names_group(group) || self.branches.names_group(group)
+    }
+
+    /// What each level grants and takes away.
+    #[must_use]
+    pub fn access(&self) -> &LevelTree<LevelAccess> {
+        self.access.levels()
+    }
+
+    /// What each level says about branches.
+    #[must_use]
+    pub fn branches(&self) -> &LevelTree<LevelBranches> {
+        self.branches.levels()
     }
 
     /// The rules for the branches of `repo`.

@@ -49,7 +49,7 @@ impl Stage {
         files.note(&path, 100);
         let (sender, reloads) = mpsc::channel();
         let watched = path.clone();
-        let reload = move || {
+        let reload = move |_: Cause| {
             let mut files = Files::default();
             let text = files.read(&watched, 100).map_or_else(
                 |error| error.kind().to_string(),
@@ -235,7 +235,7 @@ fn a_reload_that_panics_does_not_end_the_watch() {
     files.note(&path, 100);
     let (sender, reloads) = mpsc::channel();
     let watched = path.clone();
-    let reload = move || {
+    let reload = move |_: Cause| {
         let mut files = Files::default();
         let bytes = files.read(&watched, 100).unwrap();
         assert_ne!(bytes, b"panic");
