@@ -14,6 +14,7 @@ use policy::identity::{GroupName, Identity, UserName};
 use crate::network::{Client, Peer};
 use crate::request::{self, AuthRequest};
 use crate::response::{Allowed, Refused};
+use crate::shadow::Difference;
 use crate::state::{Snapshot, State};
 
 /// Answers `GET /auth/nginx`.
@@ -26,7 +27,11 @@ pub async fn auth_request(http: HttpRequest, front: web::Data<Front>) -> HttpRes
         Ok(request) => decide(state, &snapshot, &request, &mut trail).await,
         Err(unreadable) => Err(unreadable.into()),
     };
-    trail.log(&answer);
+    trail.log(&answer, snapshot.generation);
+    if let Some(difference) = &trail.shadow {
+        trail.log_difference(difference);
+        state.metrics().shadow_differs(difference.change);
+    }
     let word = answer.as_ref().map_or_else(Refused::as_str, |_| "allowed");
     state.metrics().decided(word, trail.git.as_ref().map(|git| git.service), started.elapsed());
     match answer {
@@ -67,7 +72,11 @@ async fn decide(
     trail.git = Some(git.clone());
     let identity = snapshot.directories.identify(state.logins(), request).await?;
     trail.user = identity.name().cloned();
-    let permit = match snapshot.policy.decide(&identity, &git.repo, git.service.access()) {
+    let verdict = snapshot.policy.decide(&identity, &git.repo, git.service.access());
+    trail.shadow = snapshot.shadow.as_ref().and_then(|shadow| {
+        Difference::between(verdict, shadow.decide(&identity, &git.repo, git.service.access()))
+    });
+    let permit = match verdict {
         Verdict::Allow(permit) => permit,
         Verdict::Deny(denial) => return Err(denied(&identity, denial)),
     };
@@ -139,11 +148,12 @@ struct Trail {
     git: Option<GitRequest>,
     user: Option<UserName>,
     level: Option<String>,
+    shadow: Option<Difference>,
 }
 
 impl Trail {
     fn new(request_id: String) -> Self {
-        Self { request_id, client: Client::Unknown, git: None, user: None, level: None }
+        Self { request_id, client: Client::Unknown, git: None, user: None, level: None, shadow: None }
     }
 
     fn permit(&mut self, permit: Permit<'_>) {
@@ -151,7 +161,7 @@ impl Trail {
     }
 
     /// Fields that came from outside are `str`, which the log formats escape.
-    fn log(&self, answer: &Result<Allowed, Refused>) {
+    fn log(&self, answer: &Result<Allowed, Refused>, generation: u64) {
         let request_id = self.request_id.as_str();
         let client = self.client.to_string();
         let user = self.user.as_ref().map(UserName::as_str);
@@ -169,6 +179,7 @@ impl Trail {
                     service,
                     access,
                     level,
+                    generation,
                     status = 200,
                     "access allowed"
                 );
@@ -183,10 +194,27 @@ impl Trail {
                     service,
                     access,
                     reason,
+                    generation,
                     status,
                     "access denied"
                 );
             }
         }
+    }
+
+    /// A line of its own, and only where the two policies disagree.
+    fn log_difference(&self, difference: &Difference) {
+        tracing::info!(
+            request_id = self.request_id.as_str(),
+            client = self.client.to_string(),
+            user = self.user.as_ref().map(UserName::as_str),
+            repo = self.git.as_ref().map(|git| git.repo.as_str()),
+            service = self.git.as_ref().map(|git| git.service.as_str()),
+            access = self.git.as_ref().map(|git| git.service.access().as_str()),
+            change = difference.change.as_str(),
+            level = difference.level.as_deref(),
+            shadow_level = difference.shadow_level.as_deref(),
+            "shadow policy differs"
+        );
     }
 }

@@ -32,6 +32,8 @@ pub struct Config {
     pub realm: Realm,
     /// Who may do what.
     pub policy_file: PathBuf,
+    /// Another policy that is compared with the first on every decision, and never enforced.
+    pub shadow_policy_file: Option<PathBuf>,
     /// The key decisions are signed with.
     pub signing_key_file: PathBuf,
     /// Who says who is who, in the order they are asked.
@@ -90,6 +92,7 @@ impl Config {
             mount: raw.mount,
             realm: raw.realm,
             policy_file: beside(raw.policy_file),
+            shadow_policy_file: raw.shadow_policy_file.map(beside),
             signing_key_file: beside(raw.signing_key_file),
             directories: directories::build(raw.directories, beside).map_err(refused)?,
             cache: raw.cache.into(),
@@ -97,11 +100,14 @@ impl Config {
         })
     }
 
-    /// What needs a restart to take effect, if it differs in `other`.
-    pub fn fixed_at_start_differs(&self, other: &Self) -> bool {
-        self.listen != other.listen
-            || self.admin != other.admin
-            || self.cache.capacity != other.cache.capacity
+    /// The keys that need a restart to take effect and differ from those the daemon was started with.
+    pub fn needs_restart(&self, started: &Self) -> Vec<&'static str> {
+        let keys = [
+            ("listen", self.listen != started.listen),
+            ("admin", self.admin != started.admin),
+            ("cache.capacity", self.cache.capacity != started.cache.capacity),
+        ];
+        keys.into_iter().filter_map(|(key, differs)| differs.then_some(key)).collect()
     }
 }
 
@@ -120,6 +126,7 @@ struct Raw {
     realm: Realm,
     #[serde(default = "default_policy_file")]
     policy_file: PathBuf,
+    shadow_policy_file: Option<PathBuf>,
     #[serde(default = "default_signing_key_file")]
     signing_key_file: PathBuf,
     #[serde(default)]

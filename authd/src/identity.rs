@@ -127,6 +127,16 @@ impl Directories {
         self.list.iter().map(|directory| (directory.name.as_ref(), directory.accounts().map(Accounts::len)))
     }
 
+    /// The directories that are files, with their users.
+    pub fn files(&self) -> impl Iterator<Item = (&str, &Accounts)> {
+        self.list.iter().filter_map(|directory| Some((directory.name.as_ref(), directory.accounts()?)))
+    }
+
+    /// Whether every user there is stands in a file.
+    pub fn are_files(&self) -> bool {
+        self.list.iter().all(|directory| matches!(directory.source, Source::File(_) | Source::Upstream(_)))
+    }
+
     /// The user a front server vouches for. Once it names one, passwords do not count any more.
     fn vouched(&self, request: &AuthRequest<'_>) -> Result<Option<Arc<User>>, IdentifyError> {
         for upstream in self.list.iter().filter_map(Directory::upstream) {

@@ -5,9 +5,12 @@
 //! [`failures`]) → `policy::Policy::decide` → `policy::decision::sign` → [`response`].
 //!
 //! Everything configured is in one immutable snapshot ([`state`]), made by [`load`] from [`config`] and
-//! the files it names. Whatever is unexpected is a refusal.
+//! the files it names, and again when one of them changes (`daemon::watch`; [`changes`] and [`advice`] say what to tell).
+//! [`shadow`] compares another policy without obeying it. Whatever is unexpected is a refusal.
 
+pub mod advice;
 pub mod auth_request;
+pub mod changes;
 pub mod cli;
 pub mod config;
 pub mod credentials;
@@ -19,4 +22,5 @@ pub mod network;
 pub mod request;
 pub mod response;
 pub mod server;
+pub mod shadow;
 pub mod state;

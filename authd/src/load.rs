@@ -4,10 +4,9 @@
 //! Nothing is created, changed or listened on. All problems are collected, so that one look shows them all.
 
 use std::fmt;
-use std::fs::File;
-use std::io::{self, Read};
 use std::path::Path;
 
+use daemon::files::Files;
 use policy::Policy;
 use policy::document::{CONFIG_LIMIT, DocumentError, RULES_LIMIT};
 
@@ -24,6 +23,12 @@ pub struct Loaded {
     pub policy: Policy,
     /// The directories.
     pub directories: Directories,
+    /// The policy as it is written, for telling where something stands.
+    pub policy_text: String,
+    /// The policy to compare with, if there is one.
+    pub shadow: Option<Policy>,
+    /// Why there is none although one is configured.
+    pub shadow_error: Option<String>,
     /// What works but should be known to the administrator.
     pub warnings: Vec<String>,
     /// What kinds of files were read.
@@ -38,6 +43,10 @@ pub struct Problem {
     message: String,
 }
 
+/// Everything that is wrong with a configuration.
+#[derive(Debug)]
+pub struct Problems(pub Vec<Problem>);
+
 /// The kinds of files there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum FileKind {
@@ -45,6 +54,8 @@ pub enum FileKind {
     Config,
     /// `policy.yaml`
     Policy,
+    /// The policy to compare with
+    Shadow,
     /// `users.yaml`
     Users,
     /// A password file of Apache's.
@@ -57,13 +68,33 @@ pub enum FileKind {
 
 /// Reads everything, beginning with the configuration file at `path`.
 pub fn load(path: &Path) -> Result<Loaded, Vec<Problem>> {
-    let config = read(FileKind::Config, path, CONFIG_LIMIT)
+    load_noting(path, &mut Files::default())
+}
+
+/// The same, and notes in `files` what was read, however it ends. All of it was there at one time: files that are replaced
+/// together, while they are read, do not make a configuration that is half old and half new.
+pub fn load_noting(path: &Path, files: &mut Files) -> Result<Loaded, Vec<Problem>> {
+    for _ in 0..MAX_ATTEMPTS {
+        *files = Files::default();
+        let loaded = load_once(path, files);
+        if files.untouched() {
+            return loaded;
+        }
+    }
+    let message = format!("{}: files change faster than they can be read", path.display());
+    Err(vec![Problem::new(FileKind::Config, message)])
+}
+
+fn load_once(path: &Path, files: &mut Files) -> Result<Loaded, Vec<Problem>> {
+    let config = read(files, FileKind::Config, path, CONFIG_LIMIT)
         .and_then(|bytes| {
             Config::parse(path, &bytes).map_err(|error| Problem::document(FileKind::Config, &error))
         })
         .map_err(|problem| vec![problem])?;
-    let mut reader = Reader { files: vec![FileKind::Config], ..Reader::default() };
-    let policy = reader.document(FileKind::Policy, &config.policy_file, Policy::parse);
+    let mut reader =
+        Reader { files, problems: Vec::new(), warnings: Vec::new(), kinds: vec![FileKind::Config] };
+    let policy = reader.document(FileKind::Policy, &config.policy_file, policy_and_text);
+    let (shadow, shadow_error) = reader.shadow(config.shadow_policy_file.as_deref());
     let directories: Vec<_> =
         config.directories.iter().map(|directory| reader.directory(directory)).collect();
     if directories.is_empty() {
@@ -71,24 +102,32 @@ pub fn load(path: &Path) -> Result<Loaded, Vec<Problem>> {
     }
     let directories: Option<Vec<_>> = directories.into_iter().collect();
     match (policy, directories) {
-        (Some(policy), Some(directories)) if reader.problems.is_empty() => {
+        (Some((policy, policy_text)), Some(directories)) if reader.problems.is_empty() => {
             let directories = Directories::new(directories, config.cache, config.failures);
-            let Reader { warnings, files, .. } = reader;
-            Ok(Loaded { config, policy, directories, warnings, files })
+            let Reader { warnings, kinds: files, .. } = reader;
+            Ok(Loaded { config, policy, directories, policy_text, shadow, shadow_error, warnings, files })
         }
         _ => Err(reader.problems),
     }
 }
 
-/// Reads file after file and keeps what is to be said about them.
-#[derive(Default)]
-struct Reader {
-    problems: Vec<Problem>,
-    warnings: Vec<String>,
-    files: Vec<FileKind>,
+fn policy_and_text(name: &str, bytes: &[u8]) -> Result<(Policy, String), DocumentError> {
+    let policy = Policy::parse(name, bytes)?;
+    Ok((policy, String::from_utf8_lossy(bytes).into_owned()))
 }
 
-impl Reader {
+/// How often files may change while they are read before that is a problem of its own.
+const MAX_ATTEMPTS: usize = 5;
+
+/// Reads file after file and keeps what is to be said about them.
+struct Reader<'f> {
+    files: &'f mut Files,
+    problems: Vec<Problem>,
+    warnings: Vec<String>,
+    kinds: Vec<FileKind>,
+}
+
+impl Reader<'_> {
     /// `None` when the problem has been noted.
     fn document<T>(
         &mut self,
@@ -96,11 +135,34 @@ impl Reader {
         path: &Path,
         parse: impl FnOnce(&str, &[u8]) -> Result<T, DocumentError>,
     ) -> Option<T> {
-        self.files.push(kind);
+        self.kinds.push(kind);
         let name = path.display().to_string();
-        let parsed = read(kind, path, RULES_LIMIT)
+        let parsed = read(self.files, kind, path, RULES_LIMIT)
             .and_then(|bytes| parse(&name, &bytes).map_err(|error| Problem::document(kind, &error)));
+        if kind.is_secret() {
+            self.warn_if_public(path);
+        }
         parsed.map_err(|problem| self.problems.push(problem)).ok()
+    }
+
+    /// A shadow policy decides nothing, so it is no problem when there is none.
+    fn shadow(&mut self, path: Option<&Path>) -> (Option<Policy>, Option<String>) {
+        let Some(path) = path else { return (None, None) };
+        let problems = self.problems.len();
+        let shadow = self.document(FileKind::Shadow, path, Policy::parse);
+        let error = self.problems.drain(problems..).next().map(|problem| problem.message);
+        self.warnings.extend(error.iter().map(|error| format!("the shadow policy is not used: {error}")));
+        (shadow, error)
+    }
+
+    /// Who can read hashes can try passwords at leisure.
+    fn warn_if_public(&mut self, path: &Path) {
+        if let Some(mode) = self.files.mode(path).filter(|mode| mode & EVERYBODY != 0) {
+            self.warnings.push(format!(
+                "{}: everybody on this machine can read it (mode {mode:04o}): chmod o-rwx it",
+                path.display()
+            ));
+        }
     }
 
     fn directory(&mut self, config: &DirectoryConfig) -> Option<Directory> {
@@ -137,15 +199,13 @@ impl Reader {
     }
 }
 
-/// Reads a file up to one byte over its limit, which is enough to be refused for its size.
-fn read(kind: FileKind, path: &Path, limit: usize) -> Result<Vec<u8>, Problem> {
-    let read = || -> io::Result<Vec<u8>> {
-        let mut bytes = Vec::new();
-        File::open(path)?.take(limit as u64 + 1).read_to_end(&mut bytes)?;
-        Ok(bytes)
-    };
-    read().map_err(|error| Problem::new(kind, format!("{}: cannot be read: {error}", path.display())))
+fn read(files: &mut Files, kind: FileKind, path: &Path, limit: usize) -> Result<Vec<u8>, Problem> {
+    let read = files.read(path, limit);
+    read.map_err(|error| Problem::new(kind, format!("{}: cannot be read: {error}", path.display())))
 }
+
+/// Permission bits of those who are neither owner nor group.
+const EVERYBODY: u32 = 0o007;
 
 // === impl Problem ===
 
@@ -166,12 +226,25 @@ impl fmt::Display for Problem {
     }
 }
 
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lines: Vec<_> = self.0.iter().map(Problem::to_string).collect();
+        f.write_str(&lines.join("\n"))
+    }
+}
+
 impl FileKind {
+    /// Whether nobody but the daemon should read it.
+    fn is_secret(self) -> bool {
+        matches!(self, Self::Users | Self::Htpasswd)
+    }
+
     /// A word for metrics.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Config => "config",
             Self::Policy => "policy",
+            Self::Shadow => "shadow_policy",
             Self::Users => "users",
             Self::Htpasswd => "htpasswd",
             Self::Groups => "groups",

@@ -12,6 +12,8 @@ use prometheus::{
     process_collector::ProcessCollector,
 };
 
+use crate::shadow::Change;
+
 /// The counters; clones count together.
 #[derive(Clone, Debug)]
 pub struct Metrics {
@@ -25,6 +27,7 @@ pub struct Metrics {
     generation: IntGauge,
     reloads: IntCounterVec,
     last_reload_success: IntGauge,
+    shadow_differences: IntCounterVec,
 }
 
 /// Where the outcome of a login came from.
@@ -95,6 +98,11 @@ impl Metrics {
                 "gitward_config_last_reload_success",
                 "1 when the last reload succeeded, 0 when the last good configuration had to stay.",
             )?,
+            shadow_differences: counters(
+                "gitward_shadow_differences_total",
+                "Decisions the shadow policy would have made otherwise.",
+                &["change"],
+            )?,
             registry,
         };
         metrics.register(build)?;
@@ -103,7 +111,7 @@ impl Metrics {
 
     fn register(&self, build: IntGaugeVec) -> Result<(), prometheus::Error> {
         // `dyn` is the registry's own interface.
-        let collectors: [Box<dyn Collector>; 11] = [
+        let collectors: [Box<dyn Collector>; 12] = [
             Box::new(build),
             Box::new(self.decisions.clone()),
             Box::new(self.duration.clone()),
@@ -114,6 +122,7 @@ impl Metrics {
             Box::new(self.generation.clone()),
             Box::new(self.reloads.clone()),
             Box::new(self.last_reload_success.clone()),
+            Box::new(self.shadow_differences.clone()),
             Box::new(ProcessCollector::for_self()),
         ];
         collectors.into_iter().try_for_each(|collector| self.registry.register(collector))
@@ -157,6 +166,11 @@ impl Metrics {
     pub fn reloaded(&self, file: &'static str, success: bool) {
         self.reloads.with_label_values(&[file, if success { "success" } else { "failure" }]).inc();
         self.last_reload_success.set(i64::from(success));
+    }
+
+    /// The shadow policy would have decided otherwise.
+    pub fn shadow_differs(&self, change: Change) {
+        self.shadow_differences.with_label_values(&[change.as_str()]).inc();
     }
 
     /// How often a password was really verified.

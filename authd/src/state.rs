@@ -3,23 +3,28 @@
 //! A request takes the snapshot once and sees no other. A reload that fails leaves the last good one in
 //! place, says so in log, metrics and `/readyz`, and never ends the daemon.
 
-use std::fmt;
+use std::mem;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use actix_web::http::header::HeaderValue;
 use arc_swap::ArcSwap;
 use daemon::admin::Readiness;
+use daemon::files::Files;
 use daemon::signing_key::{KeyError, KeyFile};
+use daemon::watch::Cause;
 use policy::Policy;
+use policy::changes;
 use tokio::runtime::Handle;
 
+use crate::advice::advice;
 use crate::config::Config;
 use crate::identity::Directories;
 use crate::identity::login::{Logins, LoginsError};
-use crate::load::{self, FileKind, Loaded, Problem};
+use crate::load::{self, FileKind, Loaded, Problem, Problems};
 use crate::metrics::Metrics;
 
 /// What requests are decided by.
@@ -29,6 +34,8 @@ pub struct Snapshot {
     pub config: Config,
     /// Who may do what.
     pub policy: Policy,
+    /// A policy to compare with.
+    pub shadow: Option<Policy>,
     /// Who is who.
     pub directories: Directories,
     /// What decisions are signed with.
@@ -45,8 +52,10 @@ pub struct State {
     logins: Arc<Logins>,
     metrics: Metrics,
     config_path: PathBuf,
-    /// Held for the time of a reload, so that there is one at a time.
-    reloading: Mutex<()>,
+    /// The configuration the listeners and the cache were made by.
+    started: Config,
+    /// The files as they were last read. Held for the time of a reload, so that there is one at a time.
+    files: Mutex<Files>,
     status: Mutex<Status>,
     draining: AtomicBool,
 }
@@ -68,15 +77,13 @@ pub enum StartError {
     Metrics(#[from] prometheus::Error),
 }
 
-/// Everything that is wrong with a configuration.
-#[derive(Debug)]
-pub struct Problems(Vec<Problem>);
-
 /// How the configuration in use came to be.
 #[derive(Debug)]
 struct Status {
     since: Instant,
     last_error: Option<String>,
+    shadow_error: Option<String>,
+    needs_restart: Vec<&'static str>,
 }
 
 // === impl State ===
@@ -84,63 +91,102 @@ struct Status {
 impl State {
     /// Loads everything for the first time.
     pub fn start(config_path: &Path, runtime: Handle) -> Result<Self, StartError> {
-        let loaded = load::load(config_path).map_err(|problems| StartError::Config(Problems(problems)))?;
+        let mut files = Files::default();
+        let mut loaded = load::load_noting(config_path, &mut files)
+            .map_err(|problems| StartError::Config(Problems(problems)))?;
         let key = Arc::new(KeyFile::open(&loaded.config.signing_key_file)?);
+        files.note(&loaded.config.signing_key_file, KEY_LIMIT);
         let metrics = Metrics::new()?;
         let logins = Logins::new(loaded.config.cache.capacity, runtime, metrics.clone())?;
         metrics.configured(FIRST_GENERATION);
-        warn(&loaded.warnings);
+        let (text, status) = (mem::take(&mut loaded.policy_text), Status::new(&mut loaded, Vec::new()));
+        warn(&mem::take(&mut loaded.warnings));
+        let snapshot = Snapshot::new(loaded, key, FIRST_GENERATION);
+        warn(&snapshot.advice(&text));
         Ok(Self {
-            current: ArcSwap::from_pointee(Snapshot::new(loaded, key, FIRST_GENERATION)),
+            started: snapshot.config.clone(),
+            current: ArcSwap::from_pointee(snapshot),
             logins: Arc::new(logins),
             metrics,
             config_path: config_path.to_owned(),
-            reloading: Mutex::default(),
-            status: Mutex::new(Status { since: Instant::now(), last_error: None }),
+            files: Mutex::new(files),
+            status: Mutex::new(status),
             draining: AtomicBool::new(false),
         })
     }
 
-    /// Loads everything again; what is now in the files holds from the next request on. Reads files and so
-    /// belongs on a thread that may block.
+    /// The files as they were last read: those to watch.
+    pub fn files(&self) -> Files {
+        self.files.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Loads everything again because somebody asked for it. Reads files and so belongs on a thread that may block.
     pub fn reload(&self) -> Result<(), Problems> {
-        let _one_at_a_time = self.reloading.lock().unwrap_or_else(PoisonError::into_inner);
+        self.reload_because(Cause::Asked)
+    }
+
+    /// Loads everything again; what is now in the files holds from the next request on.
+    pub fn reload_because(&self, cause: Cause) -> Result<(), Problems> {
+        let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
         let last = self.snapshot();
-        let loaded = load::load(&self.config_path).and_then(|loaded| {
+        let loaded = load::load_noting(&self.config_path, &mut files).and_then(|loaded| {
             let key = reopen(&last.key, &loaded.config).map_err(|problem| vec![problem])?;
             Ok((loaded, key))
         });
+        let key = loaded.as_ref().map_or_else(|_| &last.key, |(_, key)| key);
+        files.note(key.path(), KEY_LIMIT);
         match loaded {
             Ok((loaded, key)) => {
-                self.replace(&last, loaded, key);
+                self.replace(last, loaded, key);
                 Ok(())
             }
-            Err(problems) => Err(self.keep_last_good(Problems(problems))),
+            Err(problems) => Err(self.keep_last_good(Problems(problems), cause)),
         }
     }
 
-    fn replace(&self, last: &Snapshot, loaded: Loaded, key: Arc<KeyFile>) {
-        warn(&loaded.warnings);
-        if loaded.config.fixed_at_start_differs(&last.config) {
-            tracing::warn!("listen, admin and cache.capacity have changed: restart to use the new ones");
-        }
-        for kind in &loaded.files {
+    /// The swap is the first thing to happen; what is to be said about it takes its time afterwards.
+    fn replace(&self, last: Arc<Snapshot>, mut loaded: Loaded, key: Arc<KeyFile>) {
+        let generation = last.generation + 1;
+        let key_error = key.reload().err();
+        let needs_restart = loaded.config.needs_restart(&self.started);
+        let status = Status::new(&mut loaded, needs_restart);
+        let (kinds, warnings) = (mem::take(&mut loaded.files), mem::take(&mut loaded.warnings));
+        let text = mem::take(&mut loaded.policy_text);
+        let snapshot = Arc::new(Snapshot::new(loaded, key, generation));
+        self.current.store(Arc::clone(&snapshot));
+        self.metrics.configured(generation);
+        for kind in kinds {
             self.metrics.reloaded(kind.as_str(), true);
         }
-        let generation = last.generation + 1;
-        self.current.store(Arc::new(Snapshot::new(loaded, key, generation)));
-        self.metrics.configured(generation);
-        *self.status() = Status { since: Instant::now(), last_error: None };
-        tracing::info!(generation, "configuration reloaded");
+        if !status.needs_restart.is_empty() {
+            let keys = status.needs_restart.join(", ");
+            tracing::warn!(keys, "these keys have changed and need a restart");
+        }
+        *self.status() = status;
+        let changes = changes::summary(&crate::changes::changes(&last, &snapshot));
+        tracing::info!(generation, changes, "configuration reloaded");
+        if let Some(error) = key_error {
+            self.report(&Problems(vec![Problem::new(FileKind::SigningKey, error.to_string())]));
+        }
+        warn(&warnings);
+        warn(&snapshot.advice(&text));
+        retire(last);
     }
 
-    fn keep_last_good(&self, problems: Problems) -> Problems {
+    fn keep_last_good(&self, problems: Problems, cause: Cause) -> Problems {
+        let known = self.status().last_error.as_ref() == Some(&problems.to_string());
+        if cause != Cause::Retry || !known {
+            self.report(&problems);
+        }
+        problems
+    }
+
+    fn report(&self, problems: &Problems) {
         for problem in &problems.0 {
             self.metrics.reloaded(problem.file.as_str(), false);
         }
         self.status().last_error = Some(problems.to_string());
         tracing::error!(problems = problems.to_string(), "reload failed, the last good configuration stays");
-        problems
     }
 
     /// What requests are decided by, now.
@@ -175,6 +221,8 @@ impl State {
             "generation": generation,
             "age_seconds": status.since.elapsed().as_secs(),
             "last_reload_error": status.last_error,
+            "shadow_policy_error": status.shadow_error,
+            "needs_restart": status.needs_restart,
         });
         Readiness { ready: !draining, report }
     }
@@ -188,9 +236,14 @@ impl State {
 
 impl Snapshot {
     fn new(loaded: Loaded, key: Arc<KeyFile>, generation: u64) -> Self {
-        let Loaded { config, policy, directories, .. } = loaded;
+        let Loaded { config, policy, shadow, directories, .. } = loaded;
         let challenge = config.realm.challenge();
-        Self { config, policy, directories, key, generation, challenge }
+        Self { config, policy, shadow, directories, key, generation, challenge }
+    }
+
+    /// What can be said of the policy, which is written as `text`.
+    fn advice(&self, text: &str) -> Vec<String> {
+        advice(&self.policy, &self.directories, &self.config.policy_file.display().to_string(), text)
     }
 
     /// The value of `WWW-Authenticate`.
@@ -199,7 +252,29 @@ impl Snapshot {
     }
 }
 
+impl Status {
+    fn new(loaded: &mut Loaded, needs_restart: Vec<&'static str>) -> Self {
+        let shadow_error = loaded.shadow_error.take();
+        Self { since: Instant::now(), last_error: None, shadow_error, needs_restart }
+    }
+}
+
 const FIRST_GENERATION: u64 = 1;
+
+/// More than a key is; a longer one is refused by whoever reads it.
+const KEY_LIMIT: usize = 1024;
+
+/// Waits for the requests that still use a snapshot, so that it is this thread that takes it apart: a large policy would hold
+/// up the request that used it last.
+fn retire(last: Arc<Snapshot>) {
+    let started = Instant::now();
+    while Arc::strong_count(&last) > 1 && started.elapsed() < RETIREMENT {
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Longer than a decision takes, short enough for the next reload.
+const RETIREMENT: Duration = Duration::from_millis(500);
 
 /// The same file is watched by the same reader; only another path needs another one.
 fn reopen(last: &Arc<KeyFile>, config: &Config) -> Result<Arc<KeyFile>, Problem> {
@@ -213,14 +288,5 @@ fn reopen(last: &Arc<KeyFile>, config: &Config) -> Result<Arc<KeyFile>, Problem>
 fn warn(warnings: &[String]) {
     for warning in warnings {
         tracing::warn!(warning = warning.as_str(), "configuration can be improved");
-    }
-}
-
-// === impl Problems ===
-
-impl fmt::Display for Problems {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let lines: Vec<_> = self.0.iter().map(Problem::to_string).collect();
-        f.write_str(&lines.join("\n"))
     }
 }

@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 
 use super::{ConfigArgument, Failure};
+use crate::advice::advice;
 use crate::load::{self, Loaded};
 
 /// Prints what is wrong, or what is there.
@@ -18,7 +19,9 @@ pub fn run(arguments: &ConfigArgument) -> Result<(), Failure> {
 
 fn print(name: &str, loaded: &Loaded) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    for warning in &loaded.warnings {
+    let file = loaded.config.policy_file.display().to_string();
+    let advice = advice(&loaded.policy, &loaded.directories, &file, &loaded.policy_text);
+    for warning in loaded.warnings.iter().chain(&advice) {
         writeln!(out, "warning: {warning}")?;
     }
     writeln!(out, "ok: {name}")?;

@@ -1,16 +1,14 @@
 //! `authd serve`: start, serve until told to stop, drain.
 
-use std::sync::Arc;
-
 use clap::Args;
 use daemon::shutdown::Signals;
 use daemon::telemetry::{self, LogFormat};
+use daemon::watch::{Pace, Reloaded, Watch};
 use tokio::runtime::Builder;
-use tokio::task;
 
 use super::{ConfigArgument, Failure};
 use crate::server::{RunError, Server, ServerError};
-use crate::state::{StartError, State};
+use crate::state::StartError;
 
 /// What `serve` can be told.
 #[derive(Debug, Args)]
@@ -38,14 +36,12 @@ async fn serve(server: Server, signals: Signals) -> Result<(), RunError> {
     let state = server.state();
     let (listen, admin) = (server.address()?.to_string(), server.admin_address()?.to_string());
     tracing::info!(listen, admin, version = env!("CARGO_PKG_VERSION"), "serving");
-    server.run(signals.until_shutdown(async || reload(Arc::clone(&state)).await)).await
-}
-
-/// The state itself reports what came of it.
-async fn reload(state: Arc<State>) {
-    if let Err(error) = task::spawn_blocking(move || state.reload().is_ok()).await {
-        tracing::error!(error = error.to_string(), "a reload was aborted");
-    }
+    let watch = Watch::start(state.files(), Pace::default(), move |cause| {
+        // The state itself reports what came of it.
+        let failed = state.reload_because(cause).is_err();
+        Reloaded { files: state.files(), failed }
+    })?;
+    server.run(signals.until_shutdown(async || watch.reload().await)).await
 }
 
 fn explain(error: ServerError) -> Failure {

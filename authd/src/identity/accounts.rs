@@ -33,6 +33,11 @@ impl Accounts {
         self.0.get(name)
     }
 
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = &Account> {
+        self.0.values()
+    }
+
     /// How many users there are.
     pub fn len(&self) -> usize {
         self.0.len()

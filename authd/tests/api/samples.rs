@@ -14,7 +14,10 @@ fn sample(name: &str) -> std::path::PathBuf {
 #[test]
 fn the_sample_configuration_is_accepted_without_a_warning() {
     let loaded = load::load(&sample("authd.yaml")).unwrap();
-    assert_eq!(loaded.warnings, Vec::<String>::new());
+    // A checkout is readable by everybody; what is copied from it should not be.
+    let warnings: Vec<_> =
+        loaded.warnings.iter().filter(|warning| !warning.contains("everybody on this machine")).collect();
+    assert_eq!(warnings, Vec::<&String>::new());
 }
 
 #[test]

@@ -53,7 +53,7 @@ impl Files {
                 let digest = Sha256::digest(bytes).into();
                 Mark { limit, stamp: Some(*stamp), content: Content::Read { digest, mode: *mode } }
             }
-            Err(error) => Mark { limit, stamp: None, content: Content::Unreadable(error.kind()) },
+            Err(error) => Mark { limit, stamp: Stamp::of(path), content: Content::Unreadable(error.kind()) },
         };
         self.0.insert(path.to_owned(), mark);
         read.map(|(bytes, ..)| bytes)

@@ -35,10 +35,8 @@ pub enum InitError {
 
 /// Sets up the logs of the process. Without a format, a terminal gets text and everything else JSON.
 pub fn init(format: Option<LogFormat>) -> Result<(), InitError> {
-    let filter = match std::env::var(FILTER_VARIABLE) {
-        Ok(filter) => EnvFilter::try_new(filter).map_err(InitError::Filter)?,
-        Err(_) => EnvFilter::new(DEFAULT_FILTER),
-    };
+    let filter = std::env::var(FILTER_VARIABLE).unwrap_or_else(|_| DEFAULT_FILTER.to_owned());
+    let filter = EnvFilter::try_new(filter + ALWAYS).map_err(InitError::Filter)?;
     let terminal = io::stderr().is_terminal();
     let format = format.unwrap_or(if terminal { LogFormat::Text } else { LogFormat::Json });
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
@@ -51,6 +49,9 @@ pub fn init(format: Option<LogFormat>) -> Result<(), InitError> {
 
 /// Everything of ours; of the HTTP server only what went wrong.
 const DEFAULT_FILTER: &str = "info,actix_server=warn";
+
+/// The watch of files would log that a log was written, where that is in a watched directory, and so for ever.
+const ALWAYS: &str = ",notify=warn";
 
 /// The environment variable with the log filter.
 pub const FILTER_VARIABLE: &str = "GITWARD_LOG";

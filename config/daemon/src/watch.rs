@@ -89,7 +89,7 @@ impl Watch {
                 }
             }
         };
-        let directories = Directories::new(notifier, Arc::new(notify));
+        let directories = Directories::new(notifier, notify);
         let watcher = Watcher {
             pace,
             reload,

@@ -83,8 +83,9 @@ fn of_level(tree: &LevelTree<LevelAccess>, path: &LevelPath, level: &LevelAccess
     if level.write.iter().any(|subject| *subject == Subject::Anonymous) {
         say("write", "anonymous", format!("anybody may write to `{path}`, without a password"));
     }
-    let frozen = above.iter().find(|(_, level)| level.frozen).map(|(path, _)| *path);
-    if let Some(frozen) = frozen.or(level.frozen.then_some(path))
+    let own = (path, level);
+    let frozen = above.iter().chain([&own]).find(|(_, level)| level.frozen);
+    if let Some((frozen, _)) = frozen
         && level.write.iter().next().is_some()
     {
         say("write", "", format!("`{frozen}` is frozen: those who may write to `{path}` may only read it"));

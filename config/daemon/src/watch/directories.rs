@@ -4,6 +4,7 @@
 //! the file that nobody names any more. Watched is each directory in which the name of the file, or of a link on the way to
 //! it, is looked up.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ffi::OsString;
 use std::fmt;
@@ -11,6 +12,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
 use notify::event::{AccessKind, AccessMode};
@@ -18,8 +20,8 @@ use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 
 use crate::files::Files;
 
-/// Called when something has changed. `dyn` because notifier and thread each hold one.
-pub(super) type Notify = Arc<dyn Fn() + Send + Sync>;
+/// Called when something has changed; says whether something was removed. `dyn` because notifier and thread each hold one.
+pub(super) type Notify = Arc<dyn Fn(bool) + Send + Sync>;
 
 /// Makes the system's notifier; tests make one that cannot be had.
 pub(super) type MakeNotifier = fn(Notify) -> notify::Result<RecommendedWatcher>;
@@ -30,6 +32,8 @@ pub(super) struct Directories {
     notify: Notify,
     notifier: Option<RecommendedWatcher>,
     watched: BTreeMap<PathBuf, Option<DirectoryId>>,
+    /// A watched directory may have been removed, and its watch with it.
+    removed: Arc<AtomicBool>,
     /// Why there are no notifications, or not all.
     trouble: Option<String>,
 }
@@ -41,7 +45,7 @@ type DirectoryId = (u64, u64, Option<SystemTime>);
 pub(super) fn inotify(notify: Notify) -> notify::Result<RecommendedWatcher> {
     notify::recommended_watcher(move |event| {
         if matters(&event) {
-            notify();
+            notify(event.is_ok_and(|event| matches!(event.kind, EventKind::Remove(_))));
         }
     })
 }
@@ -55,8 +59,14 @@ fn matters(event: &notify::Result<Event>) -> bool {
 }
 
 impl Directories {
-    pub(super) fn new(make: MakeNotifier, notify: Notify) -> Self {
-        Self { make, notify, notifier: None, watched: BTreeMap::new(), trouble: None }
+    pub(super) fn new(make: MakeNotifier, changed: impl Fn() + Send + Sync + 'static) -> Self {
+        let removed = Arc::new(AtomicBool::new(false));
+        let noted = Arc::clone(&removed);
+        let notify = Arc::new(move |removed| {
+            noted.fetch_or(removed, Ordering::AcqRel);
+            changed();
+        });
+        Self { make, notify, notifier: None, watched: BTreeMap::new(), removed, trouble: None }
     }
 
     /// Whether every change will be notified.
@@ -86,18 +96,20 @@ impl Directories {
         };
         for _ in 0..MAX_ATTEMPTS {
             let wanted = identified(files);
+            let suspect = self.removed.swap(false, Ordering::AcqRel);
             self.watched.retain(|directory, id| {
-                let keep = wanted.get(directory) == Some(id);
+                let keep = wanted.get(directory) == Some(id) && !suspect;
                 if !keep {
                     // It may be gone, and its watch with it.
                     let _ = notifier.unwatch(directory);
                 }
                 keep
             });
-            // Watching once more what is watched changes nothing, unless the watch was lost with a removed directory.
             for (directory, id) in &wanted {
-                notifier.watch(directory, RecursiveMode::NonRecursive)?;
-                self.watched.insert(directory.clone(), *id);
+                if let Entry::Vacant(new) = self.watched.entry(directory.clone()) {
+                    notifier.watch(directory, RecursiveMode::NonRecursive)?;
+                    new.insert(*id);
+                }
             }
             // What was moved between looking and watching has notified nobody.
             if identified(files) == wanted {

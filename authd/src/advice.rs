@@ -1,0 +1,34 @@
+//! What works but is probably not meant: advice about the policy, and about whom it names that no directory knows.
+//!
+//! `authd check` prints it, and the log has it once for each configuration that comes into use.
+
+use std::collections::HashSet;
+
+use policy::Policy;
+use policy::advice::{self, Advice};
+use policy::identity::{GroupName, UserName};
+
+use crate::identity::Directories;
+
+/// Everything to be said about a policy, with its places in `text`, which is the content of the file `name`.
+pub fn advice(policy: &Policy, directories: &Directories, name: &str, text: &str) -> Vec<String> {
+    let mut found = advice::advice(policy);
+    found.extend(strangers(policy, directories));
+    advice::told(&found, name, text)
+}
+
+/// Users and groups that nobody is. A directory that is asked over the network may know them.
+fn strangers(policy: &Policy, directories: &Directories) -> Vec<Advice> {
+    if !directories.are_files() {
+        return Vec::new();
+    }
+    let accounts = || directories.files().flat_map(|(_, accounts)| accounts.iter());
+    let known: HashSet<&UserName> = accounts().map(|account| &account.user.name).collect();
+    let inhabited: HashSet<&GroupName> = accounts().flat_map(|account| &account.user.groups).collect();
+    let named = advice::named(policy);
+    let users = named.users.into_iter().filter(|(user, _)| !known.contains(user));
+    let users = users.map(|(user, place)| (place, format!("no directory knows the user `{user}`")));
+    let groups = named.groups.into_iter().filter(|(group, _)| !inhabited.contains(group));
+    let groups = groups.map(|(group, place)| (place, format!("nobody is in the group `@{group}`")));
+    users.chain(groups).map(|(place, message)| Advice { place, message }).collect()
+}

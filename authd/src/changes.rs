@@ -1,0 +1,84 @@
+//! What a reload changed, for its line in the log: rules, users and settings. Never a password or its hash.
+
+use std::collections::BTreeSet;
+
+use policy::changes::{changes as of_policies, difference};
+use policy::identity::UserName;
+
+use crate::config::Config;
+use crate::identity::accounts::{Account, Accounts};
+use crate::state::Snapshot;
+
+/// One line for each thing that is different.
+pub fn changes(old: &Snapshot, new: &Snapshot) -> Vec<String> {
+    let mut lines = of_policies(&old.policy, &new.policy);
+    lines.extend(of_directories(old, new));
+    lines.extend(settings(&old.config, &new.config));
+    lines
+}
+
+fn of_directories(old: &Snapshot, new: &Snapshot) -> Vec<String> {
+    let names = |snapshot: &Snapshot| -> BTreeSet<String> {
+        snapshot.directories.summary().map(|(name, _)| name.to_owned()).collect()
+    };
+    let mut lines = Vec::new();
+    let names = difference(&names(old), &names(new));
+    if !names.is_empty() {
+        lines.push(format!("directories {names}"));
+    }
+    for (name, after) in new.directories.files() {
+        let before = old.directories.files().find(|(known, _)| *known == name);
+        let before = before.map(|(_, accounts)| accounts);
+        lines.extend(
+            before
+                .into_iter()
+                .flat_map(|before| of_accounts(before, after))
+                .map(|line| format!("{name}: {line}")),
+        );
+    }
+    lines
+}
+
+fn of_accounts(old: &Accounts, new: &Accounts) -> Vec<String> {
+    let names = |accounts: &Accounts| -> BTreeSet<UserName> {
+        accounts.iter().map(|account| account.user.name.clone()).collect()
+    };
+    let (before, after) = (names(old), names(new));
+    let mut lines = Vec::new();
+    let users = difference(&before, &after);
+    if !users.is_empty() {
+        lines.push(format!("users {users}"));
+    }
+    let both = before.intersection(&after).filter_map(|name| Some((name, old.find(name)?, new.find(name)?)));
+    lines.extend(both.filter_map(|(name, old, new)| Some(format!("{name}: {}", of_account(old, new)?))));
+    lines
+}
+
+fn of_account(old: &Account, new: &Account) -> Option<String> {
+    let hash = |account: &Account| account.hash.as_ref().map(|hash| hash.as_str().to_owned());
+    let mut parts = Vec::new();
+    if hash(old) != hash(new) {
+        parts.push("another password".to_owned());
+    }
+    let groups = difference(&old.user.groups, &new.user.groups);
+    if !groups.is_empty() {
+        parts.push(format!("groups {groups}"));
+    }
+    if old.user.info != new.user.info {
+        parts.push("another info".to_owned());
+    }
+    (!parts.is_empty()).then(|| parts.join(", "))
+}
+
+fn settings(old: &Config, new: &Config) -> Vec<String> {
+    let keys = [
+        ("mount", old.mount != new.mount),
+        ("realm", old.realm != new.realm),
+        ("policy_file", old.policy_file != new.policy_file),
+        ("shadow_policy_file", old.shadow_policy_file != new.shadow_policy_file),
+        ("signing_key_file", old.signing_key_file != new.signing_key_file),
+        ("cache", old.cache != new.cache),
+        ("failures", old.failures != new.failures),
+    ];
+    keys.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| format!("{key} changed")).collect()
+}
