@@ -7,15 +7,14 @@ use std::mem;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use actix_web::http::header::HeaderValue;
 use arc_swap::ArcSwap;
 use daemon::admin::Readiness;
 use daemon::files::Files;
 use daemon::signing_key::{KeyError, KeyFile};
-use daemon::watch::Cause;
+use daemon::watch::{Cause, retire};
 use policy::Policy;
 use policy::changes;
 use tokio::runtime::Handle;
@@ -263,18 +262,6 @@ const FIRST_GENERATION: u64 = 1;
 
 /// More than a key is; a longer one is refused by whoever reads it.
 const KEY_LIMIT: usize = 1024;
-
-/// Waits for the requests that still use a snapshot, so that it is this thread that takes it apart: a large policy would hold
-/// up the request that used it last.
-fn retire(last: Arc<Snapshot>) {
-    let started = Instant::now();
-    while Arc::strong_count(&last) > 1 && started.elapsed() < RETIREMENT {
-        thread::sleep(Duration::from_millis(5));
-    }
-}
-
-/// Longer than a decision takes, short enough for the next reload.
-const RETIREMENT: Duration = Duration::from_millis(500);
 
 /// The same file is watched by the same reader; only another path needs another one.
 fn reopen(last: &Arc<KeyFile>, config: &Config) -> Result<Arc<KeyFile>, Problem> {

@@ -45,7 +45,7 @@ pub struct Config {
 }
 
 /// Hooks of all repositories.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hooks {
     /// The managed `core.hooksPath`.
     pub directory: Option<PathBuf>,
@@ -56,7 +56,7 @@ pub struct Hooks {
 }
 
 /// How much, how many, how long.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Children at once.
     pub sizes: Sizes,
@@ -107,7 +107,11 @@ impl Config {
         Self::parse(&path, &bytes)
     }
 
-    fn parse(path: &Path, bytes: &[u8]) -> Result<Self, LoadError> {
+    /// Reads the content of the file at `path`, which is absolute.
+    ///
+    /// # Errors
+    /// When it cannot be used.
+    pub fn parse(path: &Path, bytes: &[u8]) -> Result<Self, LoadError> {
         let raw: RawConfig = document::parse(&path.display().to_string(), bytes, CONFIG_LIMIT)?;
         let unusable = |what| LoadError::Unusable { path: path.to_owned(), what };
         if [raw.limits.running, raw.limits.per_repository, raw.limits.per_user].contains(&0) {
@@ -133,6 +137,34 @@ impl Config {
             },
             limits: raw.limits.into(),
         })
+    }
+
+    /// The keys that need a restart to take effect and differ from those the daemon was started with.
+    #[must_use]
+    pub fn needs_restart(&self, started: &Self) -> Vec<&'static str> {
+        let keys = [
+            ("listen", self.listen != started.listen),
+            ("admin", self.admin != started.admin),
+            ("limits.drain", self.limits.drain != started.limits.drain),
+        ];
+        keys.into_iter().filter_map(|(key, differs)| differs.then_some(key)).collect()
+    }
+
+    /// What is different from `last`, for the log.
+    #[must_use]
+    pub fn changes(&self, last: &Self) -> Vec<String> {
+        let keys = [
+            ("repositories", self.repositories != last.repositories),
+            ("policy_file", self.policy_file != last.policy_file),
+            ("signing_key_file", self.signing_key_file != last.signing_key_file),
+            ("git", self.git != last.git),
+            ("export_all", self.export_all != last.export_all),
+            ("dumb_http", self.dumb_http != last.dumb_http),
+            ("engine", self.engine != last.engine),
+            ("hooks", self.hooks != last.hooks),
+            ("limits", self.limits != last.limits),
+        ];
+        keys.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| format!("{key} changed")).collect()
     }
 }
 

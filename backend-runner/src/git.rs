@@ -1,5 +1,6 @@
 //! The installed git, asked once at the start: its version and where its own programs are.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -77,6 +78,22 @@ impl Git {
         }
         let search_path = search_path(program);
         Ok(Self { program: program.to_owned(), banner, version, http_backend, search_path })
+    }
+}
+
+impl Git {
+    /// The branches of a repository, by their names below `refs/heads/`.
+    ///
+    /// # Errors
+    /// When git does not run.
+    pub fn branches(&self, repository: &Path) -> io::Result<BTreeSet<String>> {
+        let output = Command::new(&self.program)
+            .args(["for-each-ref", "--format=%(refname:lstrip=2)", "refs/heads/"])
+            .current_dir(repository)
+            .env_clear()
+            .envs([("GIT_CONFIG_NOSYSTEM", "1"), ("GIT_CONFIG_GLOBAL", "/dev/null"), ("GIT_DIR", ".")])
+            .output()?;
+        Ok(String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect())
     }
 }
 

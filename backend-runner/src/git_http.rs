@@ -24,11 +24,13 @@ use crate::engine::{EngineKind, Plan};
 use crate::job::Job;
 use crate::repository::{self, Repository};
 use crate::runner::Runner;
+use crate::state::State;
 use crate::stream::{NoHead, Streams, download};
 use crate::switches;
 
 /// Answers one request on the data listener.
-pub async fn handle(request: HttpRequest, body: web::Payload, runner: web::Data<Runner>) -> HttpResponse {
+pub async fn handle(request: HttpRequest, body: web::Payload, state: web::Data<State>) -> HttpResponse {
+    let runner = state.runner();
     let decision = match verify(&request, &runner) {
         Ok(decision) => decision,
         Err(refusal) => return refusal.answer(None, &runner),

@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::net::{IpAddr, Ipv6Addr};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use policy::decision::Decision;
 use policy::identity::UserName;
 use policy::repo_path::RepoPath;
 use prometheus::IntGauge;
+use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
@@ -43,7 +45,7 @@ pub struct Limits {
     all_files: Arc<Semaphore>,
     /// What one caller may take of one repository.
     shares: Arc<Slots<(Caller, RepoPath)>>,
-    queue: Duration,
+    sizes: Mutex<Sizes>,
     running: IntGauge,
     queued: IntGauge,
 }
@@ -101,10 +103,24 @@ impl Limits {
             files: Slots::new(FILES_EACH),
             all_files: Arc::new(Semaphore::new(FILES)),
             shares: Slots::new(share(sizes.per_repository)),
-            queue: sizes.queue,
+            sizes: Mutex::new(sizes),
             running,
             queued,
         }
+    }
+
+    /// Limits of other sizes, for whoever comes from now on and for who waits. Where fewer may run than run now, nobody new is let
+    /// in until enough are done. A caller or a repository in use keeps its own limit until nobody uses it.
+    pub fn resize(&self, sizes: Sizes, runtime: &Handle) {
+        let mut current = self.sizes.lock().unwrap_or_else(PoisonError::into_inner);
+        let waiting = |running: usize| running.saturating_mul(QUEUE_FACTOR);
+        resize(&self.all, current.running, sizes.running, runtime);
+        resize(&self.all_waiting, waiting(current.running), waiting(sizes.running), runtime);
+        self.repositories.each.store(sizes.per_repository, Ordering::Relaxed);
+        self.callers.each.store(sizes.per_user, Ordering::Relaxed);
+        self.waiting.each.store(waiting(sizes.per_user), Ordering::Relaxed);
+        self.shares.each.store(share(sizes.per_repository), Ordering::Relaxed);
+        *current = sizes;
     }
 
     /// Lets a request in that may have to wait.
@@ -144,7 +160,8 @@ impl Limits {
                 _caller: caller,
             })
         };
-        timeout(self.queue, turn).await.unwrap_or(Err(Busy))
+        let queue = self.sizes.lock().unwrap_or_else(PoisonError::into_inner).queue;
+        timeout(queue, turn).await.unwrap_or(Err(Busy))
     }
 }
 
@@ -175,6 +192,19 @@ fn network(client: &str) -> String {
     }
 }
 
+/// Makes a semaphore of `from` permits one of `to`. Permits that are held are taken away when they come back, before anybody
+/// who waits gets them.
+fn resize(semaphore: &Arc<Semaphore>, from: usize, to: usize, runtime: &Handle) {
+    semaphore.add_permits(to.saturating_sub(from));
+    let taken = semaphore.forget_permits(from.saturating_sub(to));
+    if let Ok(more @ 1..) = u32::try_from(from.saturating_sub(to) - taken) {
+        let semaphore = Arc::clone(semaphore);
+        // It is never closed.
+        runtime
+            .spawn(async move { semaphore.acquire_many_owned(more).await.map(OwnedSemaphorePermit::forget) });
+    }
+}
+
 /// Three quarters of a repository's children at most are one caller's: nobody shuts the others out alone.
 fn share(per_repository: usize) -> usize {
     (per_repository * 3).div_ceil(4).max(1)
@@ -183,7 +213,7 @@ fn share(per_repository: usize) -> usize {
 /// One semaphore per key that is in use; keys nobody waits for or holds are forgotten.
 #[derive(Debug)]
 struct Slots<K: Eq + Hash> {
-    each: usize,
+    each: AtomicUsize,
     used: Mutex<HashMap<K, Arc<Semaphore>>>,
 }
 
@@ -198,7 +228,7 @@ struct Slot<K: Eq + Hash> {
 
 impl<K: Clone + Eq + Hash> Slots<K> {
     fn new(each: usize) -> Arc<Self> {
-        Arc::new(Self { each, used: Mutex::default() })
+        Arc::new(Self { each: AtomicUsize::new(each), used: Mutex::default() })
     }
 
     async fn acquire(self: &Arc<Self>, key: K) -> Result<Slot<K>, Busy> {
@@ -217,7 +247,8 @@ impl<K: Clone + Eq + Hash> Slots<K> {
     fn slot(self: &Arc<Self>, key: K) -> (Slot<K>, Arc<Semaphore>) {
         let semaphore = {
             let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
-            Arc::clone(used.entry(key.clone()).or_insert_with(|| Arc::new(Semaphore::new(self.each))))
+            let each = self.each.load(Ordering::Relaxed);
+            Arc::clone(used.entry(key.clone()).or_insert_with(|| Arc::new(Semaphore::new(each))))
         };
         let held = Some(Arc::clone(&semaphore));
         (Slot { slots: Arc::clone(self), key, semaphore: held, permit: None }, semaphore)
@@ -340,7 +371,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_request_that_waits_gets_the_slot_that_comes_free() {
-        let limits = Arc::new(Limits { queue: Duration::from_secs(60), ..limits(1, 1, 1) });
+        let limits = Arc::new(limits(1, 1, 1));
+        limits.sizes.lock().unwrap().queue = Duration::from_secs(60);
         let first = take(&limits, &decision("joe", "a.git")).await.unwrap();
         let waiting = {
             let limits = Arc::clone(&limits);
@@ -351,5 +383,24 @@ mod tests {
         }
         drop(first);
         assert!(waiting.await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn a_limit_can_grow_and_shrink_while_requests_run() {
+        let limits = limits(2, 9, 9);
+        let sizes = |running| Sizes { running, ..*limits.sizes.lock().unwrap() };
+        let handle = Handle::current();
+        let _first = take(&limits, &decision("a", "a.git")).await.unwrap();
+        let second = take(&limits, &decision("b", "b.git")).await.unwrap();
+        let third = decision("c", "c.git");
+        assert!(take(&limits, &third).await.is_err());
+        limits.resize(sizes(3), &handle);
+        drop(take(&limits, &third).await.unwrap());
+        limits.resize(sizes(1), &handle);
+        assert!(take(&limits, &third).await.is_err(), "two still run");
+        drop(second);
+        assert!(take(&limits, &third).await.is_err(), "one still runs");
+        limits.resize(sizes(2), &handle);
+        assert!(take(&limits, &third).await.is_ok());
     }
 }

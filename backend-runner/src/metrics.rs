@@ -20,6 +20,27 @@ pub struct Metrics {
     reload_success: IntGauge,
 }
 
+/// The files a reload reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConfigFile {
+    /// `backend-runner.yaml`, and what it names besides files of ours.
+    Config,
+    /// `policy.yaml`
+    Policy,
+    /// The signing key.
+    SigningKey,
+}
+
+impl ConfigFile {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Config => "config",
+            Self::Policy => "policy",
+            Self::SigningKey => "signing_key",
+        }
+    }
+}
+
 impl Metrics {
     /// Registers everything.
     ///
@@ -52,10 +73,10 @@ impl Metrics {
             )?,
             running: gauge("gitward_git_running", "Requests with a running git process")?,
             queued: gauge("gitward_git_queued", "Requests waiting for a permit")?,
-            generation: gauge("gitward_config_generation", "How often the policy was loaded")?,
+            generation: gauge("gitward_config_generation", "Number of the configuration in use")?,
             reload_success: gauge(
                 "gitward_config_last_reload_success",
-                "Whether the last load of the policy worked",
+                "1 when the last reload succeeded, 0 when the last good configuration had to stay",
             )?,
         };
         registry.register(Box::new(build))?;
@@ -84,13 +105,16 @@ impl Metrics {
         self.bytes.with_label_values(&["sent"]).inc_by(sent);
     }
 
-    /// The policy was loaded for the `generation`-th time, or could not be.
-    pub fn loaded(&self, generation: Option<u64>) {
-        let outcome = if generation.is_some() { "ok" } else { "failed" };
-        self.reloads.with_label_values(&["policy", outcome]).inc();
-        self.reload_success.set(i64::from(generation.is_some()));
-        if let Some(generation) = generation {
-            self.generation.set(i64::try_from(generation).unwrap_or(i64::MAX));
-        }
+    /// A configuration came into use.
+    pub fn configured(&self, generation: u64) {
+        self.generation.set(i64::try_from(generation).unwrap_or(i64::MAX));
+        self.reload_success.set(1);
+    }
+
+    /// A reload read this file, well or not.
+    pub fn reloaded(&self, file: ConfigFile, success: bool) {
+        let outcome = if success { "success" } else { "failure" };
+        self.reloads.with_label_values(&[file.as_str(), outcome]).inc();
+        self.reload_success.set(i64::from(success));
     }
 }

@@ -1,6 +1,10 @@
-//! `Runner`: what all requests share, built once at the start. Nothing in it is changed by a request.
+//! `Runner`: what all requests of one configuration share. Nothing in it is changed by a request; a changed configuration makes
+//! another one (see `state`).
+
+use std::sync::Arc;
 
 use daemon::signing_key::KeyFile;
+use policy::Policy;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -13,16 +17,20 @@ use crate::limits::Limits;
 use crate::metrics::Metrics;
 
 /// What all requests share.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Runner {
     /// The settings.
     pub config: Config,
     /// The installed git.
     pub git: Git,
+    /// The policy.
+    pub policy: Policy,
+    /// How often the configuration was loaded, this time included.
+    pub generation: u64,
     /// The key decisions are signed with.
-    pub key: KeyFile,
+    pub key: Arc<KeyFile>,
     /// Permits.
-    pub limits: Limits,
+    pub limits: Arc<Limits>,
     /// Counters.
     pub metrics: Metrics,
     /// Where jobs run: a runtime that outlives the workers.

@@ -9,29 +9,24 @@ use std::time::Duration;
 
 use actix_web::dev::{Server as Workers, ServerHandle};
 use actix_web::{App, HttpServer, web};
-use daemon::admin::{self, Readiness};
+use daemon::admin;
 use daemon::listen::{BindError, Listen, Listener};
-use daemon::signing_key::{KeyError, KeyFile};
+use daemon::signing_key::KeyError;
 use prometheus::Registry;
-use tokio::runtime::Handle;
 use tokio::time::timeout;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use crate::child::GRACE;
 use crate::config::{Config, LoadError};
-use crate::git::{FLOOR, Git, ProbeError};
+use crate::git::ProbeError;
 use crate::git_http;
-use crate::limits::Limits;
 use crate::metrics::Metrics;
 use crate::runner::Runner;
-use crate::snapshot::PolicySnapshot;
+use crate::state::State;
 
 /// A daemon that is ready to serve.
 #[derive(Debug)]
 pub struct Server {
-    runner: web::Data<Runner>,
-    policy: Arc<PolicySnapshot>,
+    state: web::Data<State>,
     registry: Registry,
     data: Listener,
     admin: Option<Listener>,
@@ -76,25 +71,10 @@ impl Server {
     pub fn bind(config: Config) -> Result<Self, StartError> {
         let registry = Registry::new();
         let metrics = Metrics::register(&registry)?;
-        let policy = Arc::new(PolicySnapshot::load(config.policy_file.clone(), metrics.clone())?);
-        let git = Git::probe(&config.git)?;
-        check_directories(&config)?;
-        warn(&config, &git, &policy);
-        let key = KeyFile::open(&config.signing_key_file)?;
-        let limits = Limits::new(config.limits.sizes, metrics.running.clone(), metrics.queued.clone());
+        let state = web::Data::new(State::start(config.file, metrics)?);
         let data = config.listen.bind()?;
         let admin = config.admin.as_ref().map(Listen::bind).transpose()?;
-        let runner = Runner {
-            config,
-            git,
-            key,
-            limits,
-            metrics,
-            runtime: Handle::current(),
-            jobs: TaskTracker::new(),
-            stop: CancellationToken::new(),
-        };
-        Ok(Self { runner: web::Data::new(runner), policy, registry, data, admin })
+        Ok(Self { state, registry, data, admin })
     }
 
     /// The address of the data listener, with the port the system chose.
@@ -105,10 +85,10 @@ impl Server {
         self.data.address()
     }
 
-    /// The policy, for whoever reloads it.
+    /// For whoever reloads it.
     #[must_use]
-    pub fn policy(&self) -> Arc<PolicySnapshot> {
-        Arc::clone(&self.policy)
+    pub fn state(&self) -> Arc<State> {
+        web::Data::clone(&self.state).into_inner()
     }
 
     /// Serves until `shutdown` completes, then drains.
@@ -116,12 +96,12 @@ impl Server {
     /// # Errors
     /// When the listeners cannot be served.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> io::Result<()> {
-        let Self { runner, policy, registry, data, admin } = self;
-        let workers = workers(data, runner.clone())?;
+        let Self { state, registry, data, admin } = self;
+        let workers = workers(data, state.clone())?;
         let handle = workers.handle();
         let mut serving = tokio::spawn(workers);
         let admin = match admin {
-            Some(listener) => Some(admin_server(listener, registry, policy, &runner)?),
+            Some(listener) => Some(admin_server(listener, registry, &state)?),
             None => None,
         };
         let admin_handle = admin.as_ref().map(Workers::handle);
@@ -131,7 +111,7 @@ impl Server {
             ended = &mut serving => return ended.unwrap_or_else(|error| Err(io::Error::other(error))),
         }
         tracing::info!("draining");
-        drain(&handle, &runner).await;
+        drain(&handle, &state.runner()).await;
         if let Some(handle) = admin_handle {
             handle.stop(true).await;
         }
@@ -142,10 +122,10 @@ impl Server {
 }
 
 /// The HTTP side. nginx keeps connections for 60 s, so they are kept longer here: whoever closes first must be nginx.
-fn workers(listener: Listener, runner: web::Data<Runner>) -> io::Result<Workers> {
-    let drain = runner.config.limits.drain + 2 * GRACE;
+fn workers(listener: Listener, state: web::Data<State>) -> io::Result<Workers> {
+    let drain = state.runner().config.limits.drain + 2 * GRACE;
     let server = HttpServer::new(move || {
-        App::new().app_data(runner.clone()).default_service(web::to(git_http::handle))
+        App::new().app_data(state.clone()).default_service(web::to(git_http::handle))
     })
     .disable_signals()
     // Otherwise a client that is gone is not noticed.
@@ -165,23 +145,9 @@ fn workers(listener: Listener, runner: web::Data<Runner>) -> io::Result<Workers>
 /// What actix collects before it waits for the client: a few reads from a child.
 const WRITE_BUFFER: usize = 256 * 1024;
 
-fn admin_server(
-    listener: Listener,
-    registry: Registry,
-    policy: Arc<PolicySnapshot>,
-    runner: &web::Data<Runner>,
-) -> io::Result<Workers> {
-    let runner = runner.clone();
-    let probe = move || {
-        let draining = runner.jobs.is_closed();
-        let report = serde_json::json!({
-            "draining": draining,
-            "git": runner.git.banner,
-            "policy": { "generation": policy.generation(), "last_reload": if policy.is_stale() { "failed" } else { "ok" } },
-        });
-        Readiness { ready: !draining, report }
-    };
-    admin::server(listener, registry, Arc::new(probe))
+fn admin_server(listener: Listener, registry: Registry, state: &web::Data<State>) -> io::Result<Workers> {
+    let state = state.clone();
+    admin::server(listener, registry, Arc::new(move || state.readiness()))
 }
 
 /// Lets what runs come to its end, then ends it.
@@ -213,16 +179,4 @@ pub fn check_directories(config: &Config) -> Result<(), StartError> {
         }
     }
     Ok(())
-}
-
-/// What works but should not stay as it is.
-fn warn(config: &Config, git: &Git, policy: &PolicySnapshot) {
-    if git.version < FLOOR {
-        tracing::warn!(git = git.banner.as_str(), "this git is older than any that was tried");
-    }
-    if policy.current().has_branch_rules() && config.hooks.directory.is_none() {
-        tracing::error!(
-            "the policy has branch rules, but hooks.directory is not set: BRANCH RULES ARE NOT ENFORCED"
-        );
-    }
 }

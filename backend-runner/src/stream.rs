@@ -32,7 +32,7 @@ pub use self::relay::Answer;
 pub use self::stderr::Complaints;
 
 /// What decides how long a child may run.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Patience {
     /// Without a byte moved in either direction.
     pub idle: Duration,

@@ -19,5 +19,6 @@ mod protocol; // what real clients send: compression, chunks, many refs, object 
 mod reload; // files that change while everything runs
 mod runner_direct; // requests that reach backend-runner without nginx and authd
 mod samples; // every file in config/ and nginx/ works as it is
+mod saving; // files that change, however they are saved
 mod targets; // request targets outside the grammar
 mod volume; // a gigabyte in each direction in constant memory

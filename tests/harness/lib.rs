@@ -29,4 +29,4 @@ pub use http::Address;
 pub use message::{Request, Response};
 pub use process::{Process, until, until_true};
 pub use repositories::{Repositories, Repository};
-pub use stack::Stack;
+pub use stack::{Stack, program};

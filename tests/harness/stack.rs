@@ -196,7 +196,7 @@ fn daemon(directory: &Path, name: &str) -> Result<Process> {
 }
 
 /// A daemon's binary: beside this test's own executable, where cargo puts both.
-pub(crate) fn program(name: &str) -> Result<PathBuf> {
+pub fn program(name: &str) -> Result<PathBuf> {
     let own = std::env::current_exe()?;
     let target =
         own.parent().and_then(Path::parent).context("the test executable has no target directory")?;

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use daemon::shutdown::Signals;
+use daemon::watch::{Pace, Reloaded, Watch};
 
 use super::CommandError;
 use crate::config::Config;
@@ -19,13 +20,18 @@ pub fn run(config: &Path) -> Result<(), CommandError> {
     runtime.block_on(async {
         let signals = Signals::install()?;
         let server = Server::bind(config)?;
-        let policy = server.policy();
+        let state = server.state();
         tracing::info!(
             version = env!("CARGO_PKG_VERSION"),
             listen = server.address()?.to_string(),
             "serving"
         );
-        server.run(signals.until_shutdown(async || policy.reload())).await?;
+        let watch = Watch::start(state.files(), Pace::default(), move |cause| {
+            // The state itself reports what came of it.
+            let failed = state.reload(cause).is_err();
+            Reloaded { files: state.files(), failed }
+        })?;
+        server.run(signals.until_shutdown(async || watch.reload().await)).await?;
         tracing::info!("stopped");
         Ok(())
     })

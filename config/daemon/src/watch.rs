@@ -114,6 +114,18 @@ impl Watch {
     }
 }
 
+/// Waits for the requests that still use what has been replaced, so that it is the reloading thread that takes it apart: a
+/// large policy would hold up the request that used it last.
+pub fn retire<T>(last: Arc<T>) {
+    let started = Instant::now();
+    while Arc::strong_count(&last) > 1 && started.elapsed() < RETIREMENT {
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Longer than a decision takes, short enough for the next reload.
+const RETIREMENT: Duration = Duration::from_millis(500);
+
 impl Drop for Watch {
     fn drop(&mut self) {
         let _ = self.sender.send(Message::Stop);
