@@ -17,6 +17,7 @@ mod observability; // request ids, logs and metrics
 mod outages; // dead and misbehaving daemons
 mod protocol; // what real clients send: compression, chunks, many refs, object formats
 mod reload; // files that change while everything runs
+mod reload_cost; // what a reload costs those who do not ask for it
 mod runner_direct; // requests that reach backend-runner without nginx and authd
 mod samples; // every file in config/ and nginx/ works as it is
 mod saving; // files that change, however they are saved
