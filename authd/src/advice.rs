@@ -32,3 +32,37 @@ fn strangers(policy: &Policy, directories: &Directories) -> Vec<Advice> {
     let groups = groups.map(|(group, place)| (place, format!("nobody is in the group `@{group}`")));
     users.chain(groups).map(|(place, message)| Advice { place, message }).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+    use crate::load;
+
+    const POLICY: &str = "version: 1\naccess:\n  a/: { read: [joe, ann, '@dev', '@ops'] }\n";
+    const USERS: &str = "version: 1\nusers:\n  joe: { groups: [dev] }\n";
+
+    #[test]
+    fn who_is_in_no_file_and_files_that_everybody_can_read_are_pointed_at() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        fs::write(at("policy.yaml"), POLICY).unwrap();
+        fs::write(at("users.yaml"), USERS).unwrap();
+        fs::write(at("authd.yaml"), "version: 1\ndirectories:\n  - { type: users, file: users.yaml }\n")
+            .unwrap();
+        for (mode, warnings) in [(0o644, 1), (0o640, 0)] {
+            fs::set_permissions(at("users.yaml"), fs::Permissions::from_mode(mode)).unwrap();
+            assert_eq!(load::load(&at("authd.yaml")).unwrap().warnings.len(), warnings, "{mode:o}");
+        }
+        let loaded = load::load(&at("authd.yaml")).unwrap();
+        assert_eq!(
+            advice(&loaded.policy, &loaded.directories, "policy.yaml", &loaded.policy_text),
+            [
+                "policy.yaml:3:21: no directory knows the user `ann`",
+                "policy.yaml:3:34: nobody is in the group `@ops`"
+            ]
+        );
+    }
+}

@@ -147,7 +147,7 @@ fn a_decision_is_made_by_one_generation_however_often_two_files_are_swapped_toge
     let etc = stack.path().join("etc");
     let users = fs::read_to_string(etc.join("users.yaml")).unwrap();
     let version = |number: usize| {
-        let group = if number % 2 == 0 { "even" } else { "odd" };
+        let group = if number.is_multiple_of(2) { "even" } else { "odd" };
         let volume = etc.join(format!("..{number}"));
         fs::create_dir(&volume).unwrap();
         fs::write(

@@ -72,3 +72,50 @@ fn repositories(root: &Path) -> Vec<RepoPath> {
     found.sort();
     found
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::process::Command;
+
+    use super::*;
+
+    #[test]
+    fn rules_for_branches_and_repositories_that_do_not_exist_are_pointed_at() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        for name in ["srv/team/app.git", "srv/team/new.git"] {
+            git(&["init", "--quiet", "--bare", &at(name).display().to_string()]);
+        }
+        let app = at("srv/team/app.git").display().to_string();
+        let tree = git(&["-C", &app, "hash-object", "-t", "tree", "-w", "/dev/null"]);
+        let identity = ["-c", "user.name=a", "-c", "user.email=a@example.org", "-C", &app];
+        let commit = git(&[&identity[..], &["commit-tree", "-m", "x", &tree]].concat());
+        git(&["-C", &app, "update-ref", "refs/heads/dev", &commit]);
+        let policy = "version: 1\naccess:\n  team/: { read: [joe] }\n  taem/: { read: [joe] }\n  team/no.git: { write: [joe] }\n\
+             branches:\n  /: { flow: [dev, master] }\n";
+        fs::write(at("policy.yaml"), policy).unwrap();
+        fs::write(at("backend-runner.yaml"), "version: 1\nrepositories: srv\n").unwrap();
+        let loaded = load::load(&at("backend-runner.yaml"), &mut Files::default()).unwrap();
+        let told = |found: &[Advice]| advice::told(found, "p", &loaded.policy_text);
+        assert_eq!(
+            told(&missing_branches(&loaded)),
+            ["p:7:20: `team/app.git` has no branch `master` of this flow"]
+        );
+        let Loaded { config, policy, policy_text, git } = &loaded;
+        let warnings = load::warnings(config, git, policy, policy_text).join("\n");
+        for part in [":4:3: there is no directory `taem/`", ":5:3: there is no repository `team/no.git`"] {
+            assert!(warnings.contains(part), "{warnings}");
+        }
+        assert!(
+            !warnings.contains("`team/`") && warnings.contains("BRANCH RULES ARE NOT ENFORCED"),
+            "{warnings}"
+        );
+    }
+
+    fn git(arguments: &[&str]) -> String {
+        let output = Command::new("git").args(arguments).output().unwrap();
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+}
