@@ -105,6 +105,15 @@ impl Metrics {
             )?,
             registry,
         };
+        // From the start, so that the first failure and the first difference are seen as an increase.
+        for outcome in ["success", "failure"] {
+            for file in ["config", "policy"] {
+                metrics.reloads.with_label_values(&[file, outcome]);
+            }
+        }
+        for change in [Change::WouldAllow, Change::WouldDeny] {
+            metrics.shadow_differences.with_label_values(&[change.as_str()]);
+        }
         metrics.register(build)?;
         Ok(metrics)
     }

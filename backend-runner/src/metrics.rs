@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use policy::git_request::Service;
+use prometheus::process_collector::ProcessCollector;
 use prometheus::{Histogram, HistogramOpts, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 
 /// All metrics of the daemon.
@@ -79,6 +80,12 @@ impl Metrics {
                 "1 when the last reload succeeded, 0 when the last good configuration had to stay",
             )?,
         };
+        // From the start, so that the first failure is seen as an increase.
+        for file in [ConfigFile::Config, ConfigFile::Policy, ConfigFile::SigningKey] {
+            for outcome in ["success", "failure"] {
+                metrics.reloads.with_label_values(&[file.as_str(), outcome]);
+            }
+        }
         registry.register(Box::new(build))?;
         for counters in [&metrics.requests, &metrics.bytes, &metrics.reloads] {
             registry.register(Box::new(counters.clone()))?;
@@ -87,6 +94,7 @@ impl Metrics {
             registry.register(Box::new(gauge.clone()))?;
         }
         registry.register(Box::new(metrics.duration.clone()))?;
+        registry.register(Box::new(ProcessCollector::for_self()))?;
         Ok(metrics)
     }
 

@@ -21,5 +21,6 @@ mod reload_cost; // what a reload costs those who do not ask for it
 mod runner_direct; // requests that reach backend-runner without nginx and authd
 mod samples; // every file in config/ and nginx/ works as it is
 mod saving; // files that change, however they are saved
+mod shadow; // a policy that is compared and not enforced
 mod targets; // request targets outside the grammar
 mod volume; // a gigabyte in each direction in constant memory
