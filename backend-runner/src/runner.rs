@@ -24,7 +24,7 @@ pub struct Runner {
     /// The installed git.
     pub git: Git,
     /// The policy.
-    pub policy: Policy,
+    pub policy: Arc<Policy>,
     /// How often the configuration was loaded, this time included.
     pub generation: u64,
     /// The key decisions are signed with.

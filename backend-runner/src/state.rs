@@ -60,7 +60,7 @@ impl State {
         metrics.configured(FIRST_GENERATION);
         let runner = Runner {
             git,
-            policy,
+            policy: Arc::new(policy),
             generation: FIRST_GENERATION,
             key: Arc::new(key),
             limits: Arc::new(limits),
@@ -119,6 +119,7 @@ impl State {
         let needs_restart = config.needs_restart(&self.started);
         last.limits.resize(config.limits.sizes, &last.runtime);
         let generation = last.generation + 1;
+        let policy = Arc::new(policy);
         let next = Arc::new(Runner { config, git, policy, generation, key, ..Runner::clone(&last) });
         self.current.store(Arc::clone(&next));
         next.metrics.configured(generation);
