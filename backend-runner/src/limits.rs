@@ -343,7 +343,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_queue_that_is_full_is_not_joined() {
-        let limits = Arc::new(Limits { queue: Duration::from_secs(60), ..limits(1, 9, 1) });
+        let limits = Arc::new(limits(1, 9, 1));
+        limits.sizes.lock().unwrap().queue = Duration::from_secs(60);
         let _running = take(&limits, &decision("eve", "a.git")).await.unwrap();
         let wait = |_| {
             let limits = Arc::clone(&limits);
