@@ -36,6 +36,10 @@ pub struct Config {
     pub export_all: bool,
     /// Whether plain files are served to clients that speak no smart HTTP.
     pub dumb_http: bool,
+    /// Whether clients may leave objects out of what they fetch; `None` leaves it to each repository.
+    pub allow_filter: Option<bool>,
+    /// Whether pushers may send options, which hooks then see.
+    pub push_options: bool,
     /// How git is run.
     pub engine: EngineKind,
     /// Hooks of all repositories.
@@ -66,6 +70,8 @@ pub struct Limits {
     pub push_size: u64,
     /// How much memory each process of a push may allocate.
     pub push_memory: u64,
+    /// The largest request of a fetch, as it is sent.
+    pub negotiation: u64,
     /// How long running requests may take to finish when the daemon is told to stop.
     pub drain: std::time::Duration,
 }
@@ -129,6 +135,8 @@ impl Config {
             git: raw.git,
             export_all: raw.export_all,
             dumb_http: raw.dumb_http,
+            allow_filter: raw.allow_filter,
+            push_options: raw.push_options,
             engine: raw.engine,
             hooks: Hooks {
                 directory: raw.hooks.directory.map(beside),
@@ -189,6 +197,10 @@ struct RawConfig {
     #[serde(default)]
     dumb_http: bool,
     #[serde(default)]
+    allow_filter: Option<bool>,
+    #[serde(default)]
+    push_options: bool,
+    #[serde(default)]
     engine: EngineKind,
     #[serde(default)]
     hooks: RawHooks,
@@ -215,6 +227,7 @@ struct RawLimits {
     request: Seconds,
     push_size: ByteSize,
     push_memory: ByteSize,
+    negotiation: ByteSize,
     drain: Seconds,
 }
 
@@ -236,6 +249,8 @@ impl Default for RawLimits {
             push_size: ByteSize(2 << 30),
             // git unpacks files of up to 512 MiB in memory, and a delta needs its base and its result.
             push_memory: ByteSize(2 << 30),
+            // git's own default of GIT_HTTP_MAX_REQUEST_BUFFER.
+            negotiation: ByteSize(10 << 20),
             // With the grace period of a killed child, below the 30 seconds Kubernetes waits.
             drain: seconds(20),
         }
@@ -250,6 +265,7 @@ impl From<RawLimits> for Limits {
             patience: Patience { idle: idle.duration(), request: request.duration() },
             push_size: raw.push_size.bytes(),
             push_memory: raw.push_memory.bytes(),
+            negotiation: raw.negotiation.bytes(),
             drain: raw.drain.duration(),
         }
     }
@@ -294,6 +310,7 @@ mod tests {
         assert_eq!(config.git, Path::new("/usr/bin/git"));
         assert!(config.export_all && !config.dumb_http && config.admin.is_none());
         assert_eq!(config.limits.push_size, 2 << 30);
+        assert_eq!((config.allow_filter, config.push_options), (None, false));
     }
 
     #[test]
@@ -301,14 +318,16 @@ mod tests {
         let config = parse(
             "version: 1\nlisten: unix:/run/gitward/backend-runner.sock\nadmin: 127.0.0.1:9182\n\
              repositories: git\npolicy_file: policy.yaml\nsigning_key_file: /run/gitward/signing.key\n\
-             git: /usr/bin/git\nexport_all: false\ndumb_http: true\nengine: http-backend\n\
+             git: /usr/bin/git\nexport_all: false\ndumb_http: true\nallow_filter: true\npush_options: true\nengine: http-backend\n\
              hooks: { directory: /usr/lib/gitward/hooks, timeout: 60s, external: hooks }\n\
-             limits: { running: 4, per_repository: 3, per_user: 2, queue: 1s, idle: 2s, request: 1h, push_size: 5MiB, push_memory: 1GiB, drain: 4s }\n",
+             limits: { running: 4, per_repository: 3, per_user: 2, queue: 1s, idle: 2s, request: 1h, push_size: 5MiB, push_memory: 1GiB, negotiation: 1MiB, drain: 4s }\n",
         )
         .unwrap();
         assert_eq!(config.repositories, Path::new("/etc/gitward/git"));
         assert_eq!(config.hooks.external.as_deref(), Some(Path::new("/etc/gitward/hooks")));
         assert_eq!(config.limits.sizes.per_user, 2);
+        assert_eq!(config.limits.negotiation, 1 << 20);
+        assert_eq!((config.allow_filter, config.push_options), (Some(true), true));
         assert_eq!(config.engine, EngineKind::HttpBackend);
     }
 

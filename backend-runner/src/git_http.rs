@@ -20,6 +20,7 @@ use self::body::RequestBody;
 use self::refusal::Refusal;
 use crate::cgi::environment::{self, RequestHeaders};
 use crate::cgi::response::Head;
+use crate::config::Limits;
 use crate::engine::{EngineKind, Plan};
 use crate::job::Job;
 use crate::repository::{self, Repository};
@@ -56,7 +57,7 @@ async fn serve(
         return Err(Refusal::NotOffered);
     }
     let headers = request_headers(request, service)?;
-    let limit = body_limit(service, runner.config.limits.push_size);
+    let limit = body_limit(service, &runner.config.limits);
     if announced_length(request).is_some_and(|length| length > limit) {
         return Err(Refusal::TooLarge);
     }
@@ -172,18 +173,15 @@ fn asks_switches(engine: EngineKind, decision: &Decision) -> bool {
 }
 
 /// How long a body may be: a pack may be as large as git is told, and git says so more kindly than this daemon could.
-fn body_limit(service: Service, push_size: u64) -> u64 {
+fn body_limit(service: Service, limits: &Limits) -> u64 {
     match service {
-        Service::ReceivePack => push_size.saturating_add(PUSH_COMMANDS),
-        _ => NEGOTIATION,
+        Service::ReceivePack => limits.push_size.saturating_add(PUSH_COMMANDS),
+        _ => limits.negotiation,
     }
 }
 
 /// Room for the commands of a push beside its pack.
 const PUSH_COMMANDS: u64 = 16 << 20;
-
-/// git's own limit for what a fetch may say (`GIT_HTTP_MAX_REQUEST_BUFFER`).
-const NEGOTIATION: u64 = 10 << 20;
 
 fn announced_length(request: &HttpRequest) -> Option<u64> {
     request.headers().get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()

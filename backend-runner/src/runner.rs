@@ -56,6 +56,9 @@ impl Runner {
             export_all: self.config.export_all,
             hooks: self.config.hooks.directory.as_deref(),
             push_size: self.config.limits.push_size,
+            negotiation: self.config.limits.negotiation,
+            allow_filter: self.config.allow_filter,
+            push_options: self.config.push_options,
             config: &self.config.file,
         }
     }

@@ -36,6 +36,12 @@ pub struct Settings<'a> {
     pub hooks: Option<&'a Path>,
     /// The largest pack a push may bring.
     pub push_size: u64,
+    /// The largest request of a fetch.
+    pub negotiation: u64,
+    /// Whether clients may leave objects out, if that is not for the repository to say.
+    pub allow_filter: Option<bool>,
+    /// Whether pushers may send options.
+    pub push_options: bool,
     /// This daemon's configuration file, for hooks.
     pub config: &'a Path,
 }
@@ -73,6 +79,9 @@ pub fn variables(
         ("REMOTE_ADDR", (!decision.client.is_empty()).then_some(decision.client.as_str())),
     ];
     variables.extend(optional.into_iter().filter_map(|(name, value)| Some(variable(name, value?))));
+    if decision.service == Service::UploadPack {
+        variables.push(variable("GIT_HTTP_MAX_REQUEST_BUFFER", settings.negotiation.to_string()));
+    }
     variables.extend(committer(decision));
     if decision.service == Service::ReceivePack {
         let for_hooks = hook_env::variables(decision, settings.config, None);
@@ -125,11 +134,14 @@ fn configuration(
         ("receive.maxInputSize", settings.push_size.to_string()),
         ("receive.autogc", text("false")),
         ("gc.auto", text("0")),
-        ("receive.advertisePushOptions", text("false")),
+        ("receive.advertisePushOptions", settings.push_options.to_string()),
         ("receive.hideRefs", text("refs")),
         ("receive.hideRefs", text("!refs/heads")),
         ("receive.hideRefs", text("!refs/tags")),
     ];
+    if let Some(allowed) = settings.allow_filter {
+        list.push(("uploadpack.allowFilter", allowed.to_string()));
+    }
     if let Some(hooks) = settings.hooks {
         list.push(("core.hooksPath", hooks.display().to_string()));
     }

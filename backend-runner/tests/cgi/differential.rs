@@ -240,6 +240,9 @@ fn reference(git: &Git, stage: &Stage, shape: &Shape) -> Seen {
         export_all: true,
         hooks: None,
         push_size: 2 << 30,
+        negotiation: 10 << 20,
+        allow_filter: None,
+        push_options: false,
         config: Path::new("/none"),
     };
     let headers = RequestHeaders { protocol: shape.protocol, encoding: None };
