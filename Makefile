@@ -18,6 +18,7 @@ test: tools fmt clippy unit e2e doc ## all checks and tests, from a fresh checko
 
 tools: ## install what the tests need
 	.ci/install nginx git htpasswd
+	.ci/clients
 	$(CARGO) fmt --version || rustup component add rustfmt
 	$(CARGO) clippy --version || rustup component add clippy
 

@@ -5,7 +5,10 @@
 mod attacks_git; // repositories that git would take for another one, and settings that would open them
 mod cells; // the matrix in numbers: who, what, where
 mod cgi_output; // a git that answers nonsense
+mod clients; // git, libgit2, JGit, dulwich, isomorphic-git: what works, and what a refusal says
 mod confidentiality; // what must never be seen: passwords, and the difference between hidden and absent
+mod documentation; // the tables in the documentation are what the tests found
+mod features; // what git-http-backend(1) offers beside plain clones and pushes
 mod framing; // where one request ends and the next begins
 mod headers; // header fields that pose as ours
 mod hook_environment; // exactly what a hook and git get to see

@@ -24,6 +24,11 @@ impl Git {
         Self { program: "git".into(), home: home.to_owned(), settings: Vec::new(), variables: Vec::new() }
     }
 
+    /// The same client as another installed version of git.
+    pub fn version(&self, program: &Path) -> Self {
+        Self { program: program.to_owned(), ..self.clone() }
+    }
+
     /// The same client with one more configuration value.
     pub fn with(&self, key: &str, value: &str) -> Self {
         let mut git = self.clone();
@@ -117,6 +122,21 @@ impl Git {
         let settings = self.settings.iter().flat_map(|setting| ["-c".to_owned(), setting.clone()]);
         settings.chain(arguments.iter().map(|a| a.as_ref().to_owned())).collect()
     }
+}
+
+/// Every installed git of the `PATH` with a version of its own: the version and the program.
+pub fn installed() -> Vec<(String, PathBuf)> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let mut found: Vec<(String, PathBuf)> = Vec::new();
+    for program in std::env::split_paths(&path).map(|directory| directory.join("git")) {
+        let Ok(output) = Command::new(&program).arg("version").output() else { continue };
+        let said = text(&output.stdout);
+        let version = said.split(' ').nth(2).unwrap_or_default().trim().to_owned();
+        if !version.is_empty() && !found.iter().any(|(known, _)| *known == version) {
+            found.push((version, program));
+        }
+    }
+    found
 }
 
 /// The value of an `Authorization` header, RFC 7617.
