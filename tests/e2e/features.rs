@@ -7,10 +7,9 @@ use harness::git::text;
 use harness::people::{READER, WRITER};
 use harness::pkt::{RECEIVE_PACK, UPLOAD_PACK, advertisement, want};
 use harness::repositories::{history, path_text};
-use harness::{Builder, Git, Request, Stack};
+use harness::{ENGINES, Git, Request, Stack};
 
 const RUNNER: &str = "backend-runner.yaml";
-const ENGINES: [&str; 2] = ["direct", "http-backend"];
 
 #[test]
 fn anonymous_reads_and_authenticated_writes_share_a_url() {
@@ -33,7 +32,7 @@ fn anonymous_reads_and_authenticated_writes_share_a_url() {
 #[test]
 fn a_repository_can_switch_a_service_off_and_never_on() {
     for engine in ENGINES {
-        let stack = with_engine(engine).start().unwrap();
+        let stack = Stack::builder().engine(engine).start().unwrap();
         for (name, key, value) in [
             ("public/unread.git", "http.uploadpack", "false"),
             ("public/unwritten.git", "http.receivepack", "false"),
@@ -62,8 +61,11 @@ fn a_repository_can_switch_a_service_off_and_never_on() {
 #[test]
 fn only_marked_repositories_are_exported_when_that_is_asked_for() {
     for engine in ENGINES {
-        let stack =
-            with_engine(engine).edit(RUNNER, "export_all: true", "export_all: false").start().unwrap();
+        let stack = Stack::builder()
+            .engine(engine)
+            .edit(RUNNER, "export_all: true", "export_all: false")
+            .start()
+            .unwrap();
         let marked = stack.repositories().seeded("public/marked.git", 2, &[]).unwrap();
         stack.repositories().seeded("public/unmarked.git", 2, &[]).unwrap();
         fs::write(marked.path().join("git-daemon-export-ok"), "").unwrap();
@@ -101,7 +103,7 @@ fn a_partial_clone_is_for_the_setting_or_else_the_repository_to_allow() {
     let off = ("#allow_filter: true", "allow_filter: false");
     for engine in ENGINES {
         for ((from, to), expected) in [(unset, ["no", "yes"]), (on, ["yes", "yes"]), (off, ["no", "no"])] {
-            let stack = with_engine(engine).edit(RUNNER, from, to).start().unwrap();
+            let stack = Stack::builder().engine(engine).edit(RUNNER, from, to).start().unwrap();
             for (name, said) in [("plain.git", "false"), ("generous.git", "true")] {
                 let repository = stack.repositories().seeded(name, 4, &[]).unwrap();
                 repository.git().ok(&["config", "uploadpack.allowFilter", said]).unwrap();
@@ -158,7 +160,8 @@ fn push_options_reach_hooks_when_they_are_switched_on() {
     let hook = "#!/bin/sh\necho \"$GIT_PUSH_OPTION_COUNT $GIT_PUSH_OPTION_0\" > '@DIR@/seen'\n";
     for engine in ENGINES {
         let options = ("push_options: false", "push_options: true");
-        let stack = with_engine(engine).edit(RUNNER, options.0, options.1).hook("pre-receive", hook);
+        let stack =
+            Stack::builder().engine(engine).edit(RUNNER, options.0, options.1).hook("pre-receive", hook);
         let stack = stack.start().unwrap();
         stack.repositories().seeded("team/app.git", 2, &[]).unwrap();
         let work = work(&stack, "team/app.git");
@@ -180,7 +183,8 @@ fn a_repository_with_reftables_works_where_git_knows_them() {
     for (version, program) in able {
         for engine in ENGINES {
             let to = format!("git: {}", program.display());
-            let stack = with_engine(engine).edit(RUNNER, "git: /usr/bin/git", &to).start().unwrap();
+            let stack =
+                Stack::builder().engine(engine).edit(RUNNER, "git: /usr/bin/git", &to).start().unwrap();
             let place = stack.repositories().root().join("tables.git");
             assert!(knows(&stack.git().version(&program), &path_text(&place).unwrap()));
             let server = stack.git().version(&program).within(&place);
@@ -197,8 +201,11 @@ fn a_repository_with_reftables_works_where_git_knows_them() {
 #[test]
 fn a_fetch_may_ask_for_as_much_as_the_setting_allows() {
     for engine in ENGINES {
-        let builder =
-            with_engine(engine).edit(RUNNER, "push_size: 2GiB", "push_size: 2GiB, negotiation: 4KiB");
+        let builder = Stack::builder().engine(engine).edit(
+            RUNNER,
+            "push_size: 2GiB",
+            "push_size: 2GiB, negotiation: 4KiB",
+        );
         let stack = builder.start().unwrap();
         let repository = stack.repositories().seeded("team/app.git", 2, &[]).unwrap();
         let body = want(&repository.resolve("refs/heads/main").unwrap());
@@ -215,7 +222,7 @@ fn a_fetch_may_ask_for_as_much_as_the_setting_allows() {
 #[test]
 fn a_post_without_gits_content_type_is_refused() {
     for engine in ENGINES {
-        let stack = with_engine(engine).start().unwrap();
+        let stack = Stack::builder().engine(engine).start().unwrap();
         stack.repositories().seeded("team/app.git", 2, &[]).unwrap();
         for (service, kind) in [("git-upload-pack", RECEIVE_PACK), ("git-receive-pack", "text/plain")] {
             let target = format!("/git/team/app.git/{service}");
@@ -223,11 +230,6 @@ fn a_post_without_gits_content_type_is_refused() {
             assert_eq!(response.status, 415, "{engine} {service}");
         }
     }
-}
-
-/// A stack with this engine, whatever the sample names.
-fn with_engine(engine: &str) -> Builder {
-    Stack::builder().edit(RUNNER, "\nengine: ", &format!("\nengine: {engine} #"))
 }
 
 fn login(request: Request) -> Request {

@@ -19,6 +19,7 @@ mod matrix; // who may do what, every combination
 mod observability; // request ids, logs and metrics
 mod outages; // dead and misbehaving daemons
 mod protocol; // what real clients send: compression, chunks, many refs, object formats
+mod reference; // every kind of request, against plain git http-backend
 mod reload; // files that change while everything runs
 mod reload_cost; // what a reload costs those who do not ask for it
 mod runner_direct; // requests that reach backend-runner without nginx and authd

@@ -46,6 +46,11 @@ impl Request {
         self
     }
 
+    /// Adds a body as it is, whatever the header fields say about it.
+    pub fn body(self, body: &[u8]) -> Self {
+        Self { body: body.to_vec(), ..self }
+    }
+
     /// Adds Basic credentials.
     pub fn basic(self, user: &str, password: &str) -> Self {
         self.header("Authorization", &basic(user, password))
