@@ -18,7 +18,7 @@ use tokio::time::{Instant, timeout};
 
 use self::body::RequestBody;
 use self::refusal::Refusal;
-use crate::cgi::environment::{self, RequestHeaders};
+use crate::cgi::environment::{self, RequestHeaders, Settings};
 use crate::cgi::response::Head;
 use crate::config::Limits;
 use crate::engine::{EngineKind, Plan};
@@ -61,7 +61,7 @@ async fn serve(
     if announced_length(request).is_some_and(|length| length > limit) {
         return Err(Refusal::TooLarge);
     }
-    let repository = find_repository(runner, decision).await?;
+    let (repository, hidden_refs) = find_repository(runner, decision).await?;
     let room = runner.limits.enter(decision)?;
     let body = RequestBody::take(body, service, headers, limit, &room).await?;
     let headers = body.headers_for_git(headers);
@@ -70,7 +70,8 @@ async fn serve(
         () = runner.stop.cancelled() => return Err(Refusal::Stopping),
     };
 
-    let environment = environment::variables(decision, headers, &repository.path, &runner.settings());
+    let settings = Settings { hidden_refs: &hidden_refs, ..runner.settings() };
+    let environment = environment::variables(decision, headers, &repository.path, &settings);
     let (input, unsent) = body.split();
     let engine = (runner.config.engine, &runner.git, runner.config.limits.push_memory);
     let plan = Plan::new(engine, service, headers, &repository, environment, input);
@@ -144,9 +145,9 @@ fn only<'a>(request: &'a HttpRequest, name: &HeaderName) -> Result<Option<&'a He
     }
 }
 
-/// The repository, once it is known to be one and to let itself be served. Storage that does not answer costs this request
+/// The repository, once it is known to be one and to let itself be served, and the refs it hides from a push. Storage that does not answer costs this request
 /// its answer, and no other one its worker.
-async fn find_repository(runner: &Runner, decision: &Decision) -> Result<Repository, Refusal> {
+async fn find_repository(runner: &Runner, decision: &Decision) -> Result<(Repository, Vec<String>), Refusal> {
     let (root, export_all) = (runner.config.repositories.clone(), runner.config.export_all);
     let (git, repo, access) = (runner.git.clone(), decision.repo.clone(), decision.access);
     let asks_switches = asks_switches(runner.config.engine, decision);
@@ -155,7 +156,12 @@ async fn find_repository(runner: &Runner, decision: &Decision) -> Result<Reposit
         let allowed = !asks_switches
             || !switches::may_be_set(&repository)?
             || switches::allow(&git, &repository, access)?;
-        if allowed { Ok(repository) } else { Err(Refusal::SwitchedOff) }
+        if !allowed {
+            return Err(Refusal::SwitchedOff);
+        }
+        let hides = access == Access::Write && switches::may_hide(&repository)?;
+        let hidden_refs = if hides { switches::hidden(&git, &repository)? } else { Vec::new() };
+        Ok((repository, hidden_refs))
     });
     match timeout(STORAGE, look).await {
         Ok(Ok(found)) => found,

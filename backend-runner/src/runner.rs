@@ -58,6 +58,7 @@ impl Runner {
             push_size: self.config.limits.push_size,
             negotiation: self.config.limits.negotiation,
             allow_filter: self.config.allow_filter,
+            hidden_refs: &[],
             push_options: self.config.push_options,
             config: &self.config.file,
         }

@@ -1,4 +1,5 @@
-//! A repository's own switches, `http.uploadpack` and `http.receivepack`: they may narrow what the policy allows, never widen it.
+//! A repository's own switches, `http.uploadpack`, `http.receivepack` and `receive.hideRefs`: they may narrow what the policy
+//! allows, never widen it.
 //!
 //! See git-http-backend(1). Nearly no repository has them, so a look into its configuration file usually settles the
 //! question; only a file that could say something is read by git itself, with everything git knows of includes.
@@ -59,7 +60,7 @@ pub fn allow(git: &Git, repository: &Repository, access: Access) -> Result<bool,
         Access::Read => "http.uploadpack",
         Access::Write => "http.receivepack",
     };
-    let output = ask(git, &repository.path, switch).map_err(SwitchError::Read)?;
+    let output = ask(git, &repository.path, &["--type=bool", "--get", switch]).map_err(SwitchError::Read)?;
     match (output.status.code(), output.stdout.trim_ascii()) {
         (Some(0), b"true") => Ok(true),
         (Some(0), b"false") => Ok(false),
@@ -69,19 +70,52 @@ pub fn allow(git: &Git, repository: &Repository, access: Access) -> Result<bool,
     }
 }
 
+/// Whether [`hidden`] has to be asked at all.
+///
+/// # Errors
+/// When the repository's configuration cannot be read.
+pub fn may_hide(repository: &Repository) -> Result<bool, SwitchError> {
+    let config = std::fs::read(repository.path.join("config")).map_err(SwitchError::Read)?;
+    Ok(mentions(&config, &["hiderefs", "[include", "worktreeconfig"]))
+}
+
+/// The refs that the repository hides from pushes. They have to be said again after what this daemon says about refs: of
+/// several patterns git lets the last one win. Runs git, as [`allow`] does.
+///
+/// # Errors
+/// When that cannot be told.
+pub fn hidden(git: &Git, repository: &Repository) -> Result<Vec<String>, SwitchError> {
+    let keys = ["-z", "--get-regexp", r"^(transfer|receive)\.hiderefs$"];
+    let output = ask(git, &repository.path, &keys).map_err(SwitchError::Read)?;
+    match output.status.code() {
+        Some(0) => {
+            let text =
+                String::from_utf8(output.stdout).map_err(|error| SwitchError::Git(error.to_string()))?;
+            let entries = text.split_terminator('\0');
+            Ok(entries.filter_map(|entry| Some(entry.split_once('\n')?.1.to_owned())).collect())
+        }
+        Some(1) if output.stdout.is_empty() => Ok(Vec::new()),
+        _ => Err(SwitchError::Git(String::from_utf8_lossy(output.stderr.trim_ascii()).into_owned())),
+    }
+}
+
 /// Whether the text has a section that could hold a switch, or says where more configuration is. git's section names are
 /// case-insensitive and follow the bracket at once.
 fn could_switch(config: &[u8]) -> bool {
-    const MARKS: [&[u8]; 3] = [b"[http", b"[include", b"worktreeconfig"];
-    let config = config.to_ascii_lowercase();
-    MARKS.iter().any(|mark| config.windows(mark.len()).any(|window| window == *mark))
+    mentions(config, &["[http", "[include", "worktreeconfig"])
 }
 
-fn ask(git: &Git, repository: &Path, switch: &str) -> io::Result<Output> {
+fn mentions(config: &[u8], marks: &[&str]) -> bool {
+    let config = config.to_ascii_lowercase();
+    marks.iter().any(|mark| config.windows(mark.len()).any(|window| window == mark.as_bytes()))
+}
+
+fn ask(git: &Git, repository: &Path, question: &[&str]) -> io::Result<Output> {
     Command::new(&git.program)
         .arg("--git-dir")
         .arg(repository)
-        .args(["config", "--type=bool", "--get", switch])
+        .arg("config")
+        .args(question)
         .env_clear()
         .envs([
             ("PATH", &*git.search_path),
@@ -133,6 +167,24 @@ mod tests {
             );
             assert_eq!(allow(&git, &repository, Access::Read).unwrap(), read, "{config}");
             assert_eq!(allow(&git, &repository, Access::Write).unwrap(), write, "{config}");
+        }
+    }
+
+    #[test]
+    fn the_patterns_for_hidden_refs_are_found_in_order() {
+        let git = Git::probe(Path::new("/usr/bin/git")).unwrap();
+        for (config, patterns) in [
+            ("", &[][..]),
+            ("[transfer]\n\tfsckObjects = true\n", &[]),
+            (
+                "[transfer]\n\thideRefs = refs/tags\n[Receive]\n\tHideRefs = !refs/tags/v\n",
+                &["refs/tags", "!refs/tags/v"],
+            ),
+            ("[uploadpack]\n\thideRefs = refs/heads\n", &[]),
+        ] {
+            let (_directory, repository) = repository(config);
+            assert_eq!(may_hide(&repository).unwrap(), config.contains("hideRefs"), "{config}");
+            assert_eq!(hidden(&git, &repository).unwrap(), patterns, "{config}");
         }
     }
 

@@ -40,6 +40,8 @@ pub struct Settings<'a> {
     pub negotiation: u64,
     /// Whether clients may leave objects out, if that is not for the repository to say.
     pub allow_filter: Option<bool>,
+    /// What the repository itself hides from pushes: has to follow what is said here, because the last pattern wins.
+    pub hidden_refs: &'a [String],
     /// Whether pushers may send options.
     pub push_options: bool,
     /// This daemon's configuration file, for hooks.
@@ -139,6 +141,7 @@ fn configuration(
         ("receive.hideRefs", text("!refs/heads")),
         ("receive.hideRefs", text("!refs/tags")),
     ];
+    list.extend(settings.hidden_refs.iter().map(|pattern| ("receive.hideRefs", pattern.clone())));
     if let Some(allowed) = settings.allow_filter {
         list.push(("uploadpack.allowFilter", allowed.to_string()));
     }

@@ -242,6 +242,7 @@ fn reference(git: &Git, stage: &Stage, shape: &Shape) -> Seen {
         push_size: 2 << 30,
         negotiation: 10 << 20,
         allow_filter: None,
+        hidden_refs: &[],
         push_options: false,
         config: Path::new("/none"),
     };
