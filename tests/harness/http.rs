@@ -148,6 +148,7 @@ impl Connection {
                 self.unread.extend_from_slice(&buffer[..count]);
                 Ok(true)
             }
+            Err(error) if error.kind() == ErrorKind::Interrupted => self.fill(),
             Err(error) if is_end(error.kind()) => Ok(false),
             Err(error) => Err(error.into()),
         }

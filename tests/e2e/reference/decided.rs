@@ -1,7 +1,7 @@
 //! Where Gitward answers otherwise than plain `git http-backend`, and why: all of it. The test fails on any other difference,
 //! and on one of these that no request shows any more.
 
-use policy::git_request::{GitRequest, Mount};
+use policy::git_request::{GitRequest, Mount, Service};
 
 use super::Seen;
 use super::shapes::{Kind, Login, Shape};
@@ -42,13 +42,14 @@ pub(crate) const DECIDED: [Decided; 14] = [
     Decided {
         what: "missing is forbidden",
         why: "404 would tell a caller without a right which repositories exist",
-        explains: |shape, theirs, ours| is_git_request(shape) && (theirs.status, ours.status) == (404, 403),
+        explains: |shape, theirs, ours| is_smart(shape) && (theirs.status, ours.status) == (404, 403),
     },
     Decided {
         what: "the dumb protocol",
         why: "off unless dumb_http is set: it serves objects that no ref reaches",
         explains: |shape, theirs, ours| {
-            shape.kind == Kind::Dumb && theirs.status == 200 && ours.status == 403
+            let file = shape.kind == Kind::Dumb || (shape.kind == Kind::Method && shape.method == "GET");
+            file && !is_smart(shape) && (theirs.status, ours.status) == (200, 403)
         },
     },
     Decided {
@@ -61,7 +62,7 @@ pub(crate) const DECIDED: [Decided; 14] = [
     Decided {
         what: "other methods",
         why: "git sends GET and POST; HEAD, and a method that a route does not have, are outside the grammar",
-        explains: |shape, _, ours| shape.kind == Kind::Method && !is_git_request(shape) && ours.status == 403,
+        explains: |shape, _, ours| shape.kind == Kind::Method && !is_smart(shape) && ours.status == 403,
     },
     Decided {
         what: "other spellings",
@@ -107,9 +108,11 @@ pub(crate) const DECIDED: [Decided; 14] = [
     },
 ];
 
-fn is_git_request(shape: &Shape) -> bool {
+/// Whether it is in the grammar of smart HTTP.
+fn is_smart(shape: &Shape) -> bool {
     let target = format!("/git{}", shape.target);
-    GitRequest::parse(&Mount::default(), shape.method, target.as_bytes()).is_ok()
+    let request = GitRequest::parse(&Mount::default(), shape.method, target.as_bytes());
+    request.is_ok_and(|request| !matches!(request.service, Service::Dumb | Service::Web))
 }
 
 fn is_doubled(shape: &Shape, name: &str) -> bool {
