@@ -59,6 +59,27 @@ fn a_repository_can_switch_a_service_off_and_never_on() {
 }
 
 #[test]
+fn a_repository_can_hide_refs_from_pushes() {
+    for engine in ENGINES {
+        let stack = Stack::builder().engine(engine).start().unwrap();
+        let branches = ["refs/heads/secret".to_owned()];
+        let repository = stack.repositories().seeded("team/app.git", 2, &branches).unwrap();
+        repository.git().ok(&["config", "receive.hideRefs", "refs/heads/secret"]).unwrap();
+        let request = login(Request::get(&advertisement("team/app.git", "git-receive-pack")));
+        let shown = stack.http(&request).unwrap().text();
+        assert!(
+            shown.contains("refs/heads/main") && !shown.contains("refs/heads/secret"),
+            "{engine}: {shown}"
+        );
+        let before = repository.refs().unwrap();
+        let work = work(&stack, "team/app.git");
+        let refused = work.run(&["push", "--force", "origin", "HEAD:refs/heads/secret"]).unwrap();
+        assert!(text(&refused.stderr).contains("deny updating a hidden ref"), "{engine}: {refused:?}");
+        assert_eq!(repository.refs().unwrap(), before);
+    }
+}
+
+#[test]
 fn only_marked_repositories_are_exported_when_that_is_asked_for() {
     for engine in ENGINES {
         let stack = Stack::builder()
@@ -179,7 +200,7 @@ fn a_repository_with_reftables_works_where_git_knows_them() {
     let gits = harness::git::installed().into_iter();
     let able = gits.filter(|(version, program)| knows(&scratch.git().version(program), version));
     let able: Vec<_> = able.collect();
-    println!("reftable: {} of the installed gits know it", able.len());
+    harness::report(&format!("reftable: {} of the installed gits know it", able.len()));
     for (version, program) in able {
         for engine in ENGINES {
             let to = format!("git: {}", program.display());

@@ -101,16 +101,16 @@ impl Report {
     /// Counted for both engines together; a shape is one request.
     fn print(&self, shapes: usize, started: Instant) {
         let decided: usize = self.decided.values().sum();
-        println!(
+        harness::report(&format!(
             "reference: {shapes} shapes x {} engines: {} identical, {decided} decided differences, {} faults, {:.0} s",
             ENGINES.len(),
             self.identical,
             self.faults.len(),
             started.elapsed().as_secs_f32()
-        );
+        ));
         for decided in &DECIDED {
             let count = self.decided.get(decided.what).copied().unwrap_or_default();
-            println!("reference: {count:>5} {}: {}", decided.what, decided.why);
+            harness::report(&format!("reference: {count:>5} {}: {}", decided.what, decided.why));
         }
     }
 }

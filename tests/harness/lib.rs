@@ -30,3 +30,8 @@ pub use message::{Request, Response};
 pub use process::{Process, until, until_true};
 pub use repositories::{Repositories, Repository};
 pub use stack::{Stack, program};
+
+/// Prints a line of a result past the test runner, which hides what successful tests print.
+pub fn report(line: &str) {
+    let _ = std::io::Write::write_fmt(&mut std::io::stderr(), format_args!("{line}\n"));
+}
