@@ -171,7 +171,7 @@ fn a_history_can_be_cut_off_at_a_date_or_a_tag() {
             &format!("not-{version}"),
         ];
         git.ok(&exclude).unwrap();
-        let copy = git.within(&stack.path().join("home").join(&exclude[4]));
+        let copy = git.within(&stack.path().join("home").join(exclude[4]));
         assert_eq!(copy.ok(&["rev-list", "--count", "HEAD"]).unwrap(), "2");
     }
 }
