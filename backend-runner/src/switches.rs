@@ -75,7 +75,7 @@ pub fn allow(git: &Git, repository: &Repository, access: Access) -> Result<bool,
 /// # Errors
 /// When the repository's configuration cannot be read.
 pub fn may_hide(repository: &Repository) -> Result<bool, SwitchError> {
-    let config = std::fs::read(repository.path.join("config")).map_err(SwitchError::Read)?;
+    let config = read(&repository.path.join("config")).map_err(SwitchError::Read)?;
     Ok(mentions(&config, &["hiderefs", "[include", "worktreeconfig"]))
 }
 

@@ -12,6 +12,8 @@ use std::process::{Command, Stdio};
 use backend_runner::cgi::environment::{self, RequestHeaders, Settings};
 use backend_runner::cgi::response;
 use backend_runner::git::Git;
+use backend_runner::repository::Repository;
+use backend_runner::switches;
 use policy::decision::Decision;
 
 use self::shapes::{Shape, Variant, shapes, variants};
@@ -234,6 +236,8 @@ fn reference(git: &Git, stage: &Stage, shape: &Shape) -> Seen {
     restore(stage, shape);
     let decision = decision(shape);
     let root = stage.path().join("repos");
+    let repository = Repository { path: root.join(decision.repo.as_str()) };
+    let hidden_refs = switches::hidden(git, &repository).unwrap();
     let settings = Settings {
         search_path: &git.search_path,
         root: &root,
@@ -242,7 +246,7 @@ fn reference(git: &Git, stage: &Stage, shape: &Shape) -> Seen {
         push_size: 2 << 30,
         negotiation: 10 << 20,
         allow_filter: None,
-        hidden_refs: &[],
+        hidden_refs: &hidden_refs,
         push_options: false,
         config: Path::new("/none"),
     };
