@@ -11,6 +11,7 @@ use std::process::{Command, Output};
 
 use policy::git_request::Access;
 use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 
 use crate::git::Git;
 use crate::repository::Repository;
@@ -35,10 +36,14 @@ pub fn may_be_set(repository: &Repository) -> Result<bool, SwitchError> {
     Ok(could_switch(&config))
 }
 
-/// A plain file of sensible size, and never one that keeps its reader waiting.
+/// A plain file of sensible size, and never one that keeps its reader waiting. To git, none is as good as an empty one.
 fn read(path: &Path) -> io::Result<Vec<u8>> {
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
+    let file = match rustix::fs::open(path, flags, Mode::empty()) {
+        Ok(file) => File::from(file),
+        Err(Errno::NOENT) => return Ok(Vec::new()),
+        Err(error) => return Err(error.into()),
+    };
     let metadata = file.metadata()?;
     if !metadata.is_file() || metadata.len() > LARGEST {
         return Err(io::Error::other("not a file of at most 1 MiB"));
