@@ -26,7 +26,7 @@ pub enum Command {
     /// Serve until SIGTERM; SIGHUP reloads the configuration
     Serve(serve::Arguments),
     /// Read the configuration and every file it names, and print what is wrong
-    Check(ConfigArgument),
+    Check(check::Arguments),
     /// Make the argon2id hash of a password, asked for or read from standard input
     HashPassword,
 }

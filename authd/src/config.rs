@@ -4,6 +4,7 @@
 //! Nothing here opens the files it names.
 
 mod directories;
+pub mod ldap;
 
 use std::num::{NonZeroU32, NonZeroU64};
 use std::path::{Path, PathBuf};
@@ -18,6 +19,7 @@ use policy::git_request::Mount;
 use serde::{Deserialize, Deserializer};
 
 pub use directories::{DirectoryConfig, DirectoryKind};
+pub use ldap::LdapConfig;
 
 /// Everything `authd.yaml` says.
 #[derive(Clone, Debug)]

@@ -9,23 +9,25 @@ mod apr1;
 pub mod argon2id;
 pub mod hash;
 pub mod htpasswd;
+pub mod ldap;
 pub mod login;
 pub mod pool;
+pub mod upstream;
 pub mod users_file;
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
-use actix_web::http::header::HeaderName;
 use policy::identity::{Identity, User, UserName};
 
 use crate::config::{CacheConfig, FailuresConfig};
-use crate::credentials::Credentials;
-use crate::network::{Network, Peer};
+use crate::credentials::{Credentials, Password};
+use crate::network::Client;
 use crate::request::{AuthRequest, Vouched};
 use accounts::{Account, Accounts};
 use hash::StoredHash;
-use login::{Login, LoginError, Logins};
+use ldap::{Checked, Ldap, Member};
+use login::{Login, LoginError, Logins, Proof};
+use upstream::Upstream;
 
 /// Where users come from, in the order they are asked.
 #[derive(Debug)]
@@ -46,24 +48,15 @@ pub struct Directory {
     pub source: Source,
 }
 
-/// What a directory is. A directory that is asked over the network becomes another variant here.
+/// What a directory is.
 #[derive(Debug)]
 pub enum Source {
     /// A file's users, in memory.
     File(Accounts),
+    /// A server that is asked over the network.
+    Ldap(Arc<Ldap>),
     /// A front server that names the user itself.
     Upstream(Upstream),
-}
-
-/// A front server that has authenticated the user.
-#[derive(Debug)]
-pub struct Upstream {
-    /// Where it names the user.
-    pub header: HeaderName,
-    /// The place in the list of the directory that knows the user's groups.
-    pub groups_from: usize,
-    /// TCP peers that are trusted.
-    pub addresses: Vec<Network>,
 }
 
 /// Why nobody can be named.
@@ -78,9 +71,17 @@ pub enum IdentifyError {
     /// The front server names a user no directory knows.
     #[error("the front server names a user the directory does not know")]
     UnknownToGroups,
-    /// The password was not verified.
+    /// The password was not verified, or the directory did not say who that is.
     #[error(transparent)]
     Login(#[from] LoginError),
+}
+
+/// A login and whoever it is that presents it.
+struct Claim<'a> {
+    logins: &'a Arc<Logins>,
+    user: String,
+    password: Arc<Password>,
+    client: Client,
 }
 
 // === impl Directories ===
@@ -99,20 +100,96 @@ impl Directories {
         logins: &Arc<Logins>,
         request: &AuthRequest<'_>,
     ) -> Result<Identity, IdentifyError> {
-        if let Some(user) = self.vouched(request)? {
+        if let Some(user) = self.vouched(logins, request).await? {
             return Ok(Identity::User(user));
         }
         let Some(credentials) = request.credentials() else {
             return Ok(Identity::Anonymous);
         };
-        let credentials = credentials.map_err(|_| IdentifyError::WrongCredentials)?;
-        let known = self.find(&credentials.user);
-        let login = self.login(known, credentials, request).ok_or(IdentifyError::WrongCredentials)?;
-        let right = logins.verify(login).await?;
-        match known {
-            Some((_, account)) if right => Ok(Identity::User(Arc::clone(&account.user))),
-            _ => Err(IdentifyError::WrongCredentials),
+        let Credentials { user, password } = credentials.map_err(|_| IdentifyError::WrongCredentials)?;
+        let claim = Claim { logins, user, password: Arc::new(password), client: request.client };
+        self.log_in(&claim).await.map(Identity::User)
+    }
+
+    /// Asks one directory after the other. What a file knows it answers without asking any server.
+    async fn log_in(&self, claim: &Claim<'_>) -> Result<Arc<User>, IdentifyError> {
+        for directory in &self.list {
+            match &directory.source {
+                Source::File(accounts) => {
+                    let name = UserName::parse(&claim.user).ok();
+                    if let Some(account) = name.and_then(|name| accounts.find(&name)) {
+                        return self.log_in_by_file(claim, &directory.name, account).await;
+                    }
+                }
+                Source::Ldap(ldap) => {
+                    if let Some(user) = self.log_in_by_ldap(claim, ldap).await? {
+                        return Ok(user);
+                    }
+                }
+                Source::Upstream(_) => {}
+            }
         }
+        self.log_in_as_nobody(claim).await
+    }
+
+    async fn log_in_by_file(
+        &self,
+        claim: &Claim<'_>,
+        directory: &Arc<str>,
+        account: &Account,
+    ) -> Result<Arc<User>, IdentifyError> {
+        let Some(hash) = account.hash.clone() else { return self.log_in_as_nobody(claim).await };
+        match self.verify(claim, directory, &claim.user, Proof::Hash(hash)).await? {
+            Checked::Right => Ok(Arc::clone(&account.user)),
+            Checked::Wrong | Checked::Unknown => Err(IdentifyError::WrongCredentials),
+        }
+    }
+
+    /// `None` where the directory does not know the user.
+    async fn log_in_by_ldap(
+        &self,
+        claim: &Claim<'_>,
+        ldap: &Arc<Ldap>,
+    ) -> Result<Option<Arc<User>>, IdentifyError> {
+        let Some(name) = ldap.fold(&claim.user) else { return Ok(None) };
+        let deadline = ldap.deadline();
+        let proof = Proof::Bind(Arc::clone(ldap), name.clone(), deadline);
+        match self.verify(claim, ldap.name(), name.as_str(), proof).await? {
+            Checked::Unknown => return Ok(None),
+            Checked::Wrong => return Err(IdentifyError::WrongCredentials),
+            Checked::Right => {}
+        }
+        match claim.logins.member(ldap, &name, deadline).await.map_err(LoginError::from)? {
+            Member::User(user) => Ok(Some(user)),
+            Member::Nobody => Err(IdentifyError::WrongCredentials),
+        }
+    }
+
+    /// Who is unknown or has no password costs as much time as who has.
+    async fn log_in_as_nobody(&self, claim: &Claim<'_>) -> Result<Arc<User>, IdentifyError> {
+        if let Some(decoy) = &self.decoy {
+            self.verify(claim, &UNKNOWN.into(), &claim.user, Proof::Decoy(Arc::clone(decoy))).await?;
+        }
+        Err(IdentifyError::WrongCredentials)
+    }
+
+    async fn verify(
+        &self,
+        claim: &Claim<'_>,
+        directory: &Arc<str>,
+        user: &str,
+        proof: Proof,
+    ) -> Result<Checked, LoginError> {
+        let login = Login {
+            directory: Arc::clone(directory),
+            user: user.to_owned(),
+            password: Arc::clone(&claim.password),
+            proof,
+            client: claim.client,
+            cache: self.cache,
+            failures: self.failures,
+        };
+        claim.logins.verify(login).await
     }
 
     /// Whether the request says who sent it, truly or not.
@@ -137,47 +214,23 @@ impl Directories {
         self.list.iter().all(|directory| matches!(directory.source, Source::File(_) | Source::Upstream(_)))
     }
 
-    /// The user a front server vouches for. Once it names one, passwords do not count any more.
-    fn vouched(&self, request: &AuthRequest<'_>) -> Result<Option<Arc<User>>, IdentifyError> {
-        for upstream in self.list.iter().filter_map(Directory::upstream) {
-            let name = match request.vouched_in(&upstream.header) {
-                Vouched::Nobody => continue,
-                _ if !upstream.trusts(request.peer) => return Err(IdentifyError::UntrustedPeer),
-                Vouched::Unreadable => return Err(IdentifyError::UnknownToGroups),
-                Vouched::For(name) => UserName::parse(name).map_err(|_| IdentifyError::UnknownToGroups)?,
-            };
-            let accounts = self.list.get(upstream.groups_from).and_then(Directory::accounts);
-            let account = accounts.and_then(|accounts| accounts.find(&name));
-            let account = account.ok_or(IdentifyError::UnknownToGroups)?;
-            return Ok(Some(Arc::clone(&account.user)));
-        }
-        Ok(None)
-    }
-
-    fn find(&self, user: &str) -> Option<(&Directory, &Account)> {
-        let name = UserName::parse(user).ok()?;
-        self.list.iter().find_map(|directory| Some((directory, directory.accounts()?.find(&name)?)))
-    }
-
-    /// What to verify. Who is unknown or has no password costs as much time as who has.
-    fn login(
-        &self,
-        known: Option<(&Directory, &Account)>,
-        credentials: Credentials,
-        request: &AuthRequest<'_>,
-    ) -> Option<Login> {
-        let own = known.and_then(|(_, account)| account.hash.clone());
-        let directory = known.map_or_else(|| UNKNOWN.into(), |(directory, _)| Arc::clone(&directory.name));
-        Some(Login {
-            directory,
-            decoy: own.is_none(),
-            hash: own.or_else(|| self.decoy.clone())?,
-            user: credentials.user,
-            password: credentials.password,
-            client: request.client,
-            cache: self.cache,
-            failures: self.failures,
+    /// The LDAP directories.
+    pub fn ldap(&self) -> impl Iterator<Item = &Arc<Ldap>> {
+        self.list.iter().filter_map(|directory| match &directory.source {
+            Source::Ldap(ldap) => Some(ldap),
+            Source::File(_) | Source::Upstream(_) => None,
         })
+    }
+
+    /// Takes over the directories of `last` that were made from the same as these, with all they remember.
+    pub fn inherit(&mut self, last: &Self) {
+        for directory in &mut self.list {
+            let Source::Ldap(ldap) = &mut directory.source else { continue };
+            let same = |old: &&Arc<Ldap>| old.name() == ldap.name() && old.origin() == ldap.origin();
+            if let Some(old) = last.ldap().find(same) {
+                *ldap = Arc::clone(old);
+            }
+        }
     }
 }
 
@@ -185,26 +238,14 @@ impl Directory {
     fn accounts(&self) -> Option<&Accounts> {
         match &self.source {
             Source::File(accounts) => Some(accounts),
-            Source::Upstream(_) => None,
+            Source::Ldap(_) | Source::Upstream(_) => None,
         }
     }
 
     fn upstream(&self) -> Option<&Upstream> {
         match &self.source {
             Source::Upstream(upstream) => Some(upstream),
-            Source::File(_) => None,
-        }
-    }
-}
-
-impl Upstream {
-    /// The Unix socket's file permissions say who may connect; TCP peers must be listed.
-    fn trusts(&self, peer: Peer) -> bool {
-        let listed = |address: IpAddr| self.addresses.iter().any(|network| network.contains(address));
-        match peer {
-            Peer::Unix => true,
-            Peer::Tcp(address) => listed(address),
-            Peer::Unknown => false,
+            Source::File(_) | Source::Ldap(_) => None,
         }
     }
 }

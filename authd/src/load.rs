@@ -5,14 +5,17 @@
 
 use std::fmt;
 use std::path::Path;
+use std::sync::Arc;
 
 use daemon::files::Files;
 use policy::Policy;
 use policy::document::{CONFIG_LIMIT, DocumentError, RULES_LIMIT};
 
-use crate::config::{Config, DirectoryConfig, DirectoryKind};
+use crate::config::{Config, DirectoryConfig, DirectoryKind, LdapConfig};
 use crate::identity::htpasswd::{self, Groups};
-use crate::identity::{Directories, Directory, Source, Upstream, users_file};
+use crate::identity::ldap::{Ldap, Origin};
+use crate::identity::upstream::Upstream;
+use crate::identity::{Directories, Directory, Source, users_file};
 
 /// Everything that was read.
 #[derive(Debug)]
@@ -62,6 +65,8 @@ pub enum FileKind {
     Htpasswd,
     /// A groups file of Apache's.
     Groups,
+    /// A password or certificate of an LDAP directory.
+    Ldap,
     /// The signing key.
     SigningKey,
 }
@@ -96,7 +101,8 @@ fn load_once(path: &Path, files: &mut Files) -> Result<Loaded, Vec<Problem>> {
     let policy = reader.document(FileKind::Policy, &config.policy_file, policy_and_text);
     let (shadow, shadow_error) = reader.shadow(config.shadow_policy_file.as_deref());
     let directories: Vec<_> =
-        config.directories.iter().map(|directory| reader.directory(directory)).collect();
+        config.directories.iter().map(|directory| reader.directory(&config, directory)).collect();
+    reader.warn_of_order(path, &config.directories);
     if directories.is_empty() {
         reader.warnings.push(format!("{}: there are no directories: nobody can log in", path.display()));
     }
@@ -165,8 +171,9 @@ impl Reader<'_> {
         }
     }
 
-    fn directory(&mut self, config: &DirectoryConfig) -> Option<Directory> {
+    fn directory(&mut self, whole: &Config, config: &DirectoryConfig) -> Option<Directory> {
         let source = match &config.kind {
+            DirectoryKind::Ldap(ldap) => Source::Ldap(self.ldap(whole, config, ldap)?),
             DirectoryKind::Users { file } => {
                 Source::File(self.document(FileKind::Users, file, users_file::parse)?)
             }
@@ -185,6 +192,38 @@ impl Reader<'_> {
             }),
         };
         Some(Directory { name: config.name.clone(), source })
+    }
+
+    fn ldap(
+        &mut self,
+        whole: &Config,
+        directory: &DirectoryConfig,
+        config: &LdapConfig,
+    ) -> Option<Arc<Ldap>> {
+        self.kinds.push(FileKind::Ldap);
+        let made = Origin::read(config, whole.cache, whole.failures, self.files)
+            .map_err(Into::into)
+            .and_then(|origin| Ldap::new(Arc::clone(&directory.name), origin));
+        let problem = |error| Problem::new(FileKind::Ldap, format!("directory {}: {error}", directory.name));
+        made.map(Arc::new).map_err(|error| self.problems.push(problem(error))).ok()
+    }
+
+    /// A server that comes before a file is asked about every user of the file, and its outage is theirs.
+    fn warn_of_order(&mut self, path: &Path, directories: &[DirectoryConfig]) {
+        let is_file = |kind: &DirectoryKind| {
+            matches!(kind, DirectoryKind::Users { .. } | DirectoryKind::Htpasswd { .. })
+        };
+        let first_server =
+            directories.iter().position(|directory| matches!(directory.kind, DirectoryKind::Ldap(_)));
+        let Some(server) = first_server else { return };
+        for file in directories[server..].iter().filter(|directory| is_file(&directory.kind)) {
+            self.warnings.push(format!(
+                "{}: directory {} comes after {}: its users cannot log in while that server is down",
+                path.display(),
+                file.name,
+                directories[server].name
+            ));
+        }
     }
 
     fn apache<T>(
@@ -248,6 +287,7 @@ impl FileKind {
             Self::Users => "users",
             Self::Htpasswd => "htpasswd",
             Self::Groups => "groups",
+            Self::Ldap => "ldap",
             Self::SigningKey => "signing_key",
         }
     }

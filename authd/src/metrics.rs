@@ -39,6 +39,8 @@ pub enum CacheOutcome {
     Miss,
     /// It was just being found out for another request.
     Joined,
+    /// Its time was over, but the directory gave no answer.
+    Stale,
 }
 
 /// What a directory said about a login.
@@ -50,6 +52,8 @@ pub enum DirectoryOutcome {
     Wrong,
     /// No such user, or one without a password.
     Unknown,
+    /// Asked without a password: this is the user.
+    Found,
     /// It could not say.
     Error,
 }
@@ -74,7 +78,7 @@ impl Metrics {
             duration: histogram("gitward_auth_duration_seconds", "Time to answer nginx.", &ANSWER_TIMES)?,
             directory_requests: counters(
                 "gitward_directory_requests_total",
-                "Logins that reached a directory.",
+                "Logins and look-ups that reached a directory.",
                 &["directory", "outcome"],
             )?,
             directory_duration: histogram(
@@ -195,6 +199,7 @@ impl CacheOutcome {
             Self::Hit => "hit",
             Self::Miss => "miss",
             Self::Joined => "joined",
+            Self::Stale => "stale",
         }
     }
 }
@@ -205,6 +210,7 @@ impl DirectoryOutcome {
             Self::Right => "right",
             Self::Wrong => "wrong",
             Self::Unknown => "unknown",
+            Self::Found => "found",
             Self::Error => "error",
         }
     }

@@ -191,7 +191,7 @@ mod tests {
 
     #[test]
     fn an_outage_is_never_a_401() {
-        let response = refuse(IdentifyError::Login(LoginError::Unavailable(PoolError::Full)));
+        let response = refuse(IdentifyError::Login(LoginError::Unavailable(PoolError::Full.into())));
         assert_eq!(response.status(), 403);
         assert_eq!(text(&response, "x-gitward-status"), Some("503"));
         assert_eq!(text(&response, "retry-after"), Some("5"));

@@ -146,6 +146,7 @@ impl State {
     /// The swap is the first thing to happen; what is to be said about it takes its time afterwards.
     fn replace(&self, last: Arc<Snapshot>, mut loaded: Loaded, key: Arc<KeyFile>) {
         let generation = last.generation + 1;
+        loaded.directories.inherit(&last.directories);
         let key_error = key.reload().err();
         let needs_restart = loaded.config.needs_restart(&self.started);
         let status = Status::new(&mut loaded, needs_restart);
@@ -208,11 +209,14 @@ impl State {
         self.draining.store(true, Ordering::Relaxed);
     }
 
-    /// What `/readyz` answers. A failed reload is shown but does not make the daemon unready: it decides
-    /// by the last good configuration, and taking every replica out of service would help nobody.
+    /// What `/readyz` answers. A failed reload or a directory that is out is shown but does not make the
+    /// daemon unready: it decides by what it knows, and taking every replica out of service would help nobody.
     pub fn readiness(&self) -> Readiness {
         let draining = self.draining.load(Ordering::Relaxed);
-        let generation = self.snapshot().generation;
+        let snapshot = self.snapshot();
+        let generation = snapshot.generation;
+        let out: Vec<_> =
+            snapshot.directories.ldap().filter(|ldap| ldap.is_out()).map(|ldap| &**ldap.name()).collect();
         let status = self.status();
         let report = serde_json::json!({
             "ready": !draining,
@@ -222,6 +226,7 @@ impl State {
             "last_reload_error": status.last_error,
             "shadow_policy_error": status.shadow_error,
             "needs_restart": status.needs_restart,
+            "directories_out": out,
         });
         Readiness { ready: !draining, report }
     }

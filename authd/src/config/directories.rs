@@ -1,18 +1,16 @@
 //! The entries of `directories:`, one type of directory each, and how they refer to one another.
 
+mod entry;
+
 use std::collections::HashSet;
-use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use actix_web::http::header::HeaderName;
-use policy::document;
-use serde::Deserialize;
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{self, Deserializer, MapAccess, Visitor};
 
+use super::ldap::LdapConfig;
 use crate::network::Network;
-use crate::request::READ_HEADERS;
+pub(super) use entry::Raw;
 
 /// One directory, under the name it has in logs, metrics and `groups_from`.
 #[derive(Clone, Debug)]
@@ -38,6 +36,8 @@ pub enum DirectoryKind {
         /// Groups.
         groups_file: Option<PathBuf>,
     },
+    /// A server that speaks LDAP; boxed, because it has much more to say than the others.
+    Ldap(Box<LdapConfig>),
     /// A front server that has authenticated the user itself.
     Upstream {
         /// Where it names the user.
@@ -64,15 +64,10 @@ pub(super) fn build(
     raw.into_iter().map(|raw| raw.build(&known, &beside)).collect()
 }
 
-/// One entry as it is written.
-pub(super) struct Raw {
-    name: Option<String>,
-    fields: Fields,
-}
-
 enum Fields {
     Users { file: PathBuf },
     Htpasswd { file: PathBuf, groups_file: Option<PathBuf> },
+    Ldap(Box<LdapConfig>),
     Upstream { header: HeaderName, groups_from: String, addresses: Vec<Network> },
 }
 
@@ -80,6 +75,7 @@ enum Fields {
 enum Type {
     Users,
     Htpasswd,
+    Ldap,
     Upstream,
 }
 
@@ -99,6 +95,7 @@ impl Raw {
             Fields::Htpasswd { file, groups_file } => {
                 DirectoryKind::Htpasswd { file: beside(file), groups_file: groups_file.map(beside) }
             }
+            Fields::Ldap(config) => DirectoryKind::Ldap(Box::new(config.beside(beside))),
             Fields::Upstream { header, groups_from, addresses } => {
                 DirectoryKind::Upstream { header, groups_from: refer(known, &groups_from)?, addresses }
             }
@@ -125,6 +122,7 @@ impl Fields {
         match self {
             Self::Users { .. } => Type::Users,
             Self::Htpasswd { .. } => Type::Htpasswd,
+            Self::Ldap(_) => Type::Ldap,
             Self::Upstream { .. } => Type::Upstream,
         }
     }
@@ -135,123 +133,8 @@ impl Type {
         match self {
             Self::Users => "users",
             Self::Htpasswd => "htpasswd",
+            Self::Ldap => "ldap",
             Self::Upstream => "upstream",
         }
-    }
-}
-
-/// Every key any type has. One flat struct, because tagged enums lose the positions of errors.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Flat {
-    #[serde(rename = "type")]
-    kind: Type,
-    name: Option<Name>,
-    file: Option<PathBuf>,
-    groups_file: Option<PathBuf>,
-    header: Option<Header>,
-    groups_from: Option<String>,
-    addresses: Option<Vec<Network>>,
-}
-
-impl Flat {
-    fn build(mut self) -> Result<Raw, String> {
-        let fields = match self.kind {
-            Type::Users => Fields::Users { file: self.needs("file", |flat| flat.file.take())? },
-            Type::Htpasswd => Fields::Htpasswd {
-                file: self.needs("file", |flat| flat.file.take())?,
-                groups_file: self.groups_file.take(),
-            },
-            Type::Upstream => Fields::Upstream {
-                header: self.needs("header", |flat| flat.header.take())?.0,
-                groups_from: self.needs("groups_from", |flat| flat.groups_from.take())?,
-                addresses: self.addresses.take().unwrap_or_default(),
-            },
-        };
-        match self.left_over() {
-            Some(key) => Err(format!("a directory of type `{}` has no key `{key}`", self.kind.as_str())),
-            None => Ok(Raw { name: self.name.map(|name| name.0), fields }),
-        }
-    }
-
-    fn needs<T>(&mut self, key: &str, take: impl Fn(&mut Self) -> Option<T>) -> Result<T, String> {
-        take(self)
-            .ok_or_else(|| format!("a directory of type `{}` needs the key `{key}`", self.kind.as_str()))
-    }
-
-    /// A key that was written but belongs to another type.
-    fn left_over(&self) -> Option<&'static str> {
-        let keys = [
-            ("file", self.file.is_some()),
-            ("groups_file", self.groups_file.is_some()),
-            ("header", self.header.is_some()),
-            ("groups_from", self.groups_from.is_some()),
-            ("addresses", self.addresses.is_some()),
-        ];
-        keys.into_iter().find_map(|(key, written)| written.then_some(key))
-    }
-}
-
-/// Errors raised inside `visit_map` get the position of the entry.
-impl<'de> Deserialize<'de> for Raw {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Entry;
-        impl<'de> Visitor<'de> for Entry {
-            type Value = Raw;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a directory: { type: users, file: users.yaml }")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Raw, A::Error> {
-                Flat::deserialize(MapAccessDeserializer::new(map))?.build().map_err(de::Error::custom)
-            }
-        }
-        deserializer.deserialize_map(Entry)
-    }
-}
-
-impl<'de> Deserialize<'de> for Type {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        document::parsed(deserializer, |text| match text {
-            "users" => Ok(Self::Users),
-            "htpasswd" => Ok(Self::Htpasswd),
-            "upstream" => Ok(Self::Upstream),
-            "ldap" => Err("directories of type `ldap` are not in this version yet".to_owned()),
-            _ => Err(format!("unknown variant `{text}`, expected one of `users`, `htpasswd`, `upstream`")),
-        })
-    }
-}
-
-/// A name that can be a metric's label.
-struct Name(String);
-
-impl<'de> Deserialize<'de> for Name {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        document::parsed(deserializer, |text| {
-            match (1..=64).contains(&text.len()) && text.bytes().all(is_plain) {
-                true => Ok(Self(text.to_owned())),
-                false => Err("a directory's name has 1 to 64 of A-Z a-z 0-9 _ . -"),
-            }
-        })
-    }
-}
-
-fn is_plain(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.')
-}
-
-/// A header a front server may name the user in: none that authd reads for something else.
-struct Header(HeaderName);
-
-impl<'de> Deserialize<'de> for Header {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        document::parsed(deserializer, |text| match HeaderName::try_from(text) {
-            Err(_) => Err("this is not a header's name"),
-            Ok(name) if READ_HEADERS.contains(&name.as_str()) => {
-                Err("this header has a meaning of its own and cannot name the user")
-            }
-            Ok(name) => Ok(Self(name)),
-        })
     }
 }

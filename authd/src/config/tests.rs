@@ -98,7 +98,14 @@ fn a_directory_takes_the_keys_of_its_own_type_only() {
         ("{ type: upstream, header: X-Original-URI, groups_from: users }", "a meaning of its own"),
         ("{ type: upstream, header: 'X User', groups_from: users }", "not a header's name"),
         ("{ type: upstream, header: X-User, groups_from: users, addresses: ['*'] }", "invalid address \"*\""),
-        ("{ type: ldap, urls: [ldaps://dc1] }", "`ldap` are not in this version yet"),
+        ("{ type: ldap, urls: [ldaps://dc1] }", "a directory of type `ldap` needs the key `users`"),
+        ("{ type: ldap, urls: [], users: { base: dc=x } }", "needs at least one server"),
+        ("{ type: ldap, urls: [ldap://dc1], users: { base: dc=x } }", "passwords in the clear"),
+        ("{ type: ldap, urls: [http://dc1], users: { base: dc=x } }", "invalid server"),
+        ("{ type: ldap, urls: [ldaps://dc1], bind_password: x, users: { base: dc=x } }", "unknown field"),
+        ("{ type: ldap, urls: [ldaps://dc1], bind_dn: cn=x, users: { base: dc=x } }", "need one another"),
+        ("{ type: ldap, urls: [ldaps://dc1], users: { base: dc=x, filter: '(uid=*)' } }", "needs {user}"),
+        ("{ type: users, file: u, urls: [ldaps://dc1] }", "has no key `urls`"),
         ("users", "a directory: { type: users"),
     ] {
         let error = error(&directories(&format!("  - {entry}\n")));
@@ -115,4 +122,80 @@ fn directories_that_cannot_be_told_apart_or_found_are_refused() {
     assert!(error(&directories(nowhere)).contains("`groups_from: users` names no directory"));
     let itself = "  - { type: upstream, header: X-User, groups_from: upstream }\n";
     assert!(error(&directories(itself)).contains("is an upstream and knows no groups"));
+}
+
+fn ldap(text: &str) -> LdapConfig {
+    let text = directories(&format!("  - type: ldap\n    urls: [ldaps://dc1]\n{text}"));
+    match parse(&text).unwrap().directories.remove(0).kind {
+        DirectoryKind::Ldap(config) => *config,
+        kind => panic!("{kind:?}"),
+    }
+}
+
+#[test]
+fn a_preset_fills_what_is_not_written_and_nothing_else() {
+    let base = "    users: { base: ou=people }\n    groups: { base: ou=groups }\n";
+    let plain = ldap(base);
+    assert_eq!((plain.timeout, plain.connections), (Duration::from_secs(5), 8));
+    assert_eq!(plain.users.filter.fill("joe", ""), "(uid=joe)");
+    assert_eq!(plain.groups.unwrap().filter.fill("joe", "uid=joe"), "(member=uid=joe)");
+
+    let preset = ldap(&format!("    preset: active_directory\n{base}"));
+    assert!(preset.users.case_insensitive && preset.users.name == "sAMAccountName");
+    assert_eq!(preset.referrals, ldap::Referrals::Ignore);
+    let groups = preset.groups.unwrap();
+    assert!(groups.filter.fill("", "cn=a").contains("member:1.2.840.113556.1.4.1941:=cn=a"));
+
+    let preset = ldap(&format!("    preset: freeipa\n{base}"));
+    assert_eq!(preset.groups.unwrap().filter.fill("", ""), "(objectClass=ipaUserGroup)");
+
+    let written = ldap(
+        "    preset: active_directory\n    referrals: refuse\n\
+         \x20   users: { base: x, filter: '(mail={user})', name: mail, case_insensitive: false }\n\
+         \x20   groups: { base: y, filter: '(member={dn})', name: cn, nested: client, ttl: 1m }\n",
+    );
+    assert_eq!(written.users.filter.fill("joe", ""), "(mail=joe)");
+    assert!(!written.users.case_insensitive && written.referrals == ldap::Referrals::Refuse);
+    assert_eq!(written.groups.unwrap().ttl, Some(Duration::from_secs(60)));
+}
+
+#[test]
+fn plain_text_goes_to_this_machine_only_unless_it_is_allowed_in_words() {
+    for (urls, more, accepted) in [
+        ("ldap://127.0.0.1:3890", "", true),
+        ("ldap://localhost", "", true),
+        ("'ldap://[::1]'", "", true),
+        ("ldap://localhost.example.org", "", false),
+        ("ldap://10.0.0.1", "", false),
+        ("ldap://10.0.0.1", "allow_plaintext: true, ", true),
+        ("ldap://dc1", "tls: { start_tls: true }, ", true),
+        ("ldaps://dc1", "tls: { start_tls: true }, ", false),
+        ("'ldaps://[::1]'", "", false),
+        ("'ldaps://dc1:0'", "", false),
+        ("'ldaps://dc1/dc=x?sub'", "", false),
+    ] {
+        let text =
+            directories(&format!("  - {{ type: ldap, urls: [{urls}], {more}users: {{ base: x }} }}\n"));
+        assert_eq!(parse(&text).is_ok(), accepted, "{urls} {more}: {:?}", parse(&text).err());
+    }
+}
+
+/// The lines of the sample that are commented out, taken in.
+#[test]
+fn the_ldap_examples_of_the_sample_can_be_used_as_they_are() {
+    let sample = include_str!("../../../config/authd.yaml");
+    let blocks = sample.split("\n\n").filter(|block| block.contains("  #- type: ldap"));
+    let mut urls = Vec::new();
+    for block in blocks {
+        let lines = block.lines().filter(|line| line.starts_with("  #-") || line.starts_with("  #  "));
+        let text: String = lines.map(|line| format!("  {}\n", &line[3..])).collect();
+        match parse(&directories(&text)).unwrap().directories.remove(0).kind {
+            DirectoryKind::Ldap(config) => urls.push(config.urls[0].to_string()),
+            kind => panic!("{kind:?}"),
+        }
+    }
+    assert_eq!(
+        urls,
+        ["ldaps://dc1.example.org:636", "ldaps://dc1.corp.example.org:636", "ldaps://ipa1.example.org:636"]
+    );
 }

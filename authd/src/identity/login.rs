@@ -1,34 +1,41 @@
-//! One login: from a presented password to "right" or "wrong", with as little hashing as is safe.
+//! One login: from a presented password to "right" or "wrong", with as little hashing and asking as is safe.
 //!
 //! Outcomes are remembered under a keyed digest of directory, user, password and stored hash. The password
 //! is not stored; a wrong password can never meet a right one's outcome; and once a file holds
-//! another hash, the digest is another and nothing need be invalidated. Groups are not remembered: they
-//! come from the current snapshot on every request.
+//! another hash, the digest is another and nothing need be invalidated. Groups are not remembered here: they
+//! come from the current snapshot, or from the directory's own memory, on every request.
+//!
+//! A password that was right lately stays right while its directory gives no answer.
+
+mod digest;
+mod memory;
 
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use hmac::{Hmac, KeyInit, Mac};
-use moka::Expiry;
 use moka::future::Cache;
-use sha2::Sha256;
+use policy::identity::UserName;
 use tokio::runtime::Handle;
+use tokio::time::Instant as Deadline;
 
 use super::hash::StoredHash;
+use super::ldap::{self, Checked, Ldap, Member};
 use super::pool::{HashPool, PoolError};
 use crate::config::{CacheConfig, FailuresConfig};
 use crate::credentials::Password;
 use crate::failures::{Digest, Failures, Limits, Scope, Throttled};
 use crate::metrics::{CacheOutcome, DirectoryOutcome, Metrics};
 use crate::network::Client;
+use digest::HMAC_BLOCK;
+use memory::{Lifetime, Outcome, Proven};
 
 /// Verifies logins and remembers the outcomes. One for the life of the process.
 #[derive(Debug)]
 pub struct Logins {
     /// Outcomes, each until its own time is over.
     outcomes: Cache<Digest, Outcome>,
-    /// Logins that were right lately: to try them again is no guess.
+    /// Logins that were right lately: to try them again is no guess, and they outlast an outage.
     proven: Cache<Digest, Proven>,
     /// Never held across an await.
     failures: Mutex<Failures>,
@@ -42,22 +49,31 @@ pub struct Logins {
 /// A password to verify.
 #[derive(Debug)]
 pub struct Login {
-    /// Whose hash it is, by the directory's name.
+    /// Who says what is right, by the directory's name.
     pub directory: Arc<str>,
-    /// The user name as presented.
+    /// The user name, as presented or in its one spelling.
     pub user: String,
     /// The password as presented.
-    pub password: Password,
-    /// The hash to verify against.
-    pub hash: Arc<StoredHash>,
-    /// The hash belongs to nobody of that name: the work is done, the answer is no.
-    pub decoy: bool,
+    pub password: Arc<Password>,
+    /// What to verify it against.
+    pub proof: Proof,
     /// Who asks.
     pub client: Client,
     /// How long to remember.
     pub cache: CacheConfig,
     /// How many guesses to admit.
     pub failures: FailuresConfig,
+}
+
+/// What tells a right password from a wrong one.
+#[derive(Clone, Debug)]
+pub enum Proof {
+    /// The stored hash of the user's.
+    Hash(Arc<StoredHash>),
+    /// A hash that belongs to nobody of that name: the work is done, the answer is no.
+    Decoy(Arc<StoredHash>),
+    /// The directory, by a bind as the user of that name, until the deadline.
+    Bind(Arc<Ldap>, UserName, Deadline),
 }
 
 /// Why a login has no outcome.
@@ -67,8 +83,19 @@ pub enum LoginError {
     #[error("too many failed logins")]
     Throttled(Throttled),
     /// It could not be verified now.
-    #[error("the password could not be checked")]
-    Unavailable(#[from] PoolError),
+    #[error("the password could not be checked: {0}")]
+    Unavailable(#[from] Unavailable),
+}
+
+/// Why something could not be found out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unavailable {
+    /// No thread for it.
+    #[error(transparent)]
+    Pool(#[from] PoolError),
+    /// No answer.
+    #[error(transparent)]
+    Directory(#[from] ldap::Unavailable),
 }
 
 /// Why no login can be verified at all.
@@ -80,17 +107,6 @@ pub enum LoginsError {
     /// There are no threads to be had.
     #[error("cannot start threads to check passwords")]
     NoThreads(#[source] io::Error),
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Outcome {
-    right: bool,
-    lifetime: Duration,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Proven {
-    lifetime: Duration,
 }
 
 // === impl Logins ===
@@ -112,59 +128,131 @@ impl Logins {
     }
 
     /// Whether the password is right. Any number of identical logins at once cost one verification.
-    pub async fn verify(self: &Arc<Self>, login: Login) -> Result<bool, LoginError> {
+    pub async fn verify(self: &Arc<Self>, login: Login) -> Result<Checked, LoginError> {
         let digest = self.digest(&login);
         if let Some(outcome) = self.outcomes.get(&digest).await {
             self.metrics.credential_cache(CacheOutcome::Hit);
-            return Ok(outcome.right);
+            return Ok(outcome.checked);
         }
         // On our own runtime: when the client leaves, its handler is dropped, and with it everything that
         // it awaits. The others who wait for the same login must not be left with nothing.
         let task = self.runtime.spawn(Arc::clone(self).verify_unknown(digest, login));
-        task.await.unwrap_or(Err(LoginError::Unavailable(PoolError::Aborted)))
+        task.await.unwrap_or_else(|_| Err(LoginError::Unavailable(PoolError::Aborted.into())))
     }
 
-    async fn verify_unknown(self: Arc<Self>, digest: Digest, login: Login) -> Result<bool, LoginError> {
-        let scopes = self.scopes(&login);
-        let stale = login.cache.stale_if_unavailable;
-        if !self.proven.contains_key(&digest) {
+    async fn verify_unknown(self: Arc<Self>, digest: Digest, login: Login) -> Result<Checked, LoginError> {
+        let (scopes, guess) = (self.scopes(&login), self.guess(&login));
+        let proven = self.proven.contains_key(&digest);
+        if !proven {
             let limits = Limits::from(login.failures);
-            let admitted = self.failures().admit(&limits, &scopes, digest, Instant::now());
+            let admitted = self.failures().admit(&limits, &scopes, guess, Instant::now());
             admitted.map_err(|throttled| self.throttled(throttled))?;
         }
-        let entry = self.outcomes.entry(digest).or_try_insert_with(self.reach_directory(login)).await;
-        if !matches!(&entry, Ok(entry) if !entry.value().right) {
-            self.failures().forgive(&scopes, digest);
+        let stale = login.cache.stale_if_unavailable;
+        let reached = Box::pin(self.reach_directory(digest, login));
+        let entry = self.outcomes.entry(digest).or_try_insert_with(reached).await;
+        if !matches!(&entry, Ok(entry) if entry.value().checked != Checked::Right) {
+            self.failures().forgive(&scopes, guess);
         }
-        let entry = entry.map_err(|error| LoginError::Unavailable(*error))?;
+        let entry = match entry {
+            Err(error) if proven && matches!(*error, Unavailable::Directory(_)) => {
+                self.metrics.credential_cache(CacheOutcome::Stale);
+                return Ok(Checked::Right);
+            }
+            entry => entry.map_err(|error| *error)?,
+        };
         self.metrics.credential_cache(if entry.is_fresh() {
             CacheOutcome::Miss
         } else {
             CacheOutcome::Joined
         });
-        if entry.value().right {
-            self.proven.insert(digest, Proven { lifetime: stale }).await;
+        match entry.value().checked {
+            Checked::Right => self.proven.insert(digest, Proven { lifetime: stale }).await,
+            Checked::Wrong | Checked::Unknown => self.proven.invalidate(&digest).await,
         }
-        Ok(entry.value().right)
+        Ok(entry.value().checked)
+    }
+
+    /// The user of that name, with all groups: as remembered, as the directory says, or while it says
+    /// nothing, as it said last.
+    pub async fn member(
+        self: &Arc<Self>,
+        directory: &Arc<Ldap>,
+        name: &UserName,
+        deadline: Deadline,
+    ) -> Result<Member, Unavailable> {
+        if let Some(member) = directory.known(name).await {
+            return Ok(member);
+        }
+        let looked_up = Arc::clone(self).look_up(Arc::clone(directory), name.clone(), deadline);
+        let task = self.runtime.spawn(looked_up);
+        task.await.unwrap_or_else(|_| Err(PoolError::Aborted.into()))
+    }
+
+    async fn look_up(
+        self: Arc<Self>,
+        directory: Arc<Ldap>,
+        name: UserName,
+        deadline: Deadline,
+    ) -> Result<Member, Unavailable> {
+        let started = Instant::now();
+        let found = directory.user(&name, deadline).await;
+        let outcome = match &found {
+            Ok(Member::User(_)) => DirectoryOutcome::Found,
+            Ok(Member::Nobody) => DirectoryOutcome::Unknown,
+            Err(_) => DirectoryOutcome::Error,
+        };
+        self.metrics.directory_request(directory.name(), outcome, started.elapsed());
+        match (found, directory.stale(&name).await) {
+            (Err(_), Some(user)) => {
+                self.metrics.credential_cache(CacheOutcome::Stale);
+                Ok(Member::User(user))
+            }
+            (found, _) => Ok(found?),
+        }
     }
 
     /// The one verification. Only outcomes are remembered, never that there was none.
-    async fn reach_directory(&self, login: Login) -> Result<Outcome, PoolError> {
-        let Login { directory, password, hash, decoy, cache, .. } = login;
+    async fn reach_directory(&self, digest: Digest, login: Login) -> Result<Outcome, Unavailable> {
+        let Login { directory, password, proof, cache, failures, .. } = login;
         let started = Instant::now();
+        let (checked, wrong_for) = match proof {
+            Proof::Hash(hash) => (self.hash(hash, password, Checked::Wrong).await, cache.negative_ttl),
+            Proof::Decoy(hash) => {
+                let vain = self.hash(hash, password, Checked::Unknown).await;
+                (vain.map(|_| Checked::Unknown), cache.negative_ttl)
+            }
+            Proof::Bind(ldap, name, deadline) => {
+                let checked = ldap.check(&name, &password, digest, deadline).await;
+                (checked.map_err(Unavailable::from), cache.negative_ttl.max(failures.window))
+            }
+        };
+        let outcome = match checked {
+            Ok(Checked::Right) => DirectoryOutcome::Right,
+            Ok(Checked::Wrong) => DirectoryOutcome::Wrong,
+            Ok(Checked::Unknown) => DirectoryOutcome::Unknown,
+            Err(_) => DirectoryOutcome::Error,
+        };
+        self.metrics.directory_request(&directory, outcome, started.elapsed());
+        let lifetime = match checked? {
+            Checked::Right => cache.ttl,
+            Checked::Wrong => wrong_for,
+            Checked::Unknown => cache.negative_ttl,
+        };
+        Ok(Outcome { checked: checked?, lifetime })
+    }
+
+    async fn hash(
+        &self,
+        hash: Arc<StoredHash>,
+        password: Arc<Password>,
+        otherwise: Checked,
+    ) -> Result<Checked, Unavailable> {
         let verified = self.pool.run(move |scratch| hash.verify(password.expose(), scratch)).await;
         if verified == Err(PoolError::Full) {
             self.metrics.throttled("queue");
         }
-        let outcome = match verified {
-            Ok(_) if decoy => DirectoryOutcome::Unknown,
-            Ok(true) => DirectoryOutcome::Right,
-            Ok(false) => DirectoryOutcome::Wrong,
-            Err(_) => DirectoryOutcome::Error,
-        };
-        self.metrics.directory_request(&directory, outcome, started.elapsed());
-        let right = verified? && !decoy;
-        Ok(Outcome { right, lifetime: if right { cache.ttl } else { cache.negative_ttl } })
+        Ok(if verified? { Checked::Right } else { otherwise })
     }
 
     fn throttled(&self, throttled: Throttled) -> LoginError {
@@ -173,33 +261,6 @@ impl Logins {
             Scope::Client(_) => "client",
         });
         LoginError::Throttled(throttled)
-    }
-
-    fn digest(&self, login: &Login) -> Digest {
-        let parts = [
-            login.directory.as_bytes(),
-            &[u8::from(login.decoy)],
-            login.user.as_bytes(),
-            login.password.expose(),
-            login.hash.as_str().as_bytes(),
-        ];
-        self.keyed(&parts)
-    }
-
-    /// A name is counted whether anybody has it or not.
-    fn scopes(&self, login: &Login) -> Vec<Scope> {
-        let user = Scope::User(self.keyed(&[login.user.as_bytes()]));
-        std::iter::once(user).chain(login.client.bucket().map(Scope::Client)).collect()
-    }
-
-    /// Each part goes in with its length before it, so that no two lists of parts look alike.
-    fn keyed(&self, parts: &[&[u8]]) -> Digest {
-        let mut mac = Hmac::<Sha256>::new(&self.key.into());
-        for part in parts {
-            mac.update(&(part.len() as u64).to_be_bytes());
-            mac.update(part);
-        }
-        mac.finalize().into_bytes().into()
     }
 
     /// Nothing in the table can be half done when a holder panics: each step leaves it whole.
@@ -214,47 +275,10 @@ impl From<FailuresConfig> for Limits {
     }
 }
 
-/// Every entry lives as long as it says, counted from when it was made. Reading does not prolong it, or a
-/// client that polls would keep a revoked password alive.
-struct Lifetime;
-
-impl Expiry<Digest, Outcome> for Lifetime {
-    fn expire_after_create(&self, _: &Digest, outcome: &Outcome, _: Instant) -> Option<Duration> {
-        Some(outcome.lifetime)
-    }
-
-    fn expire_after_update(
-        &self,
-        _: &Digest,
-        outcome: &Outcome,
-        _: Instant,
-        _: Option<Duration>,
-    ) -> Option<Duration> {
-        Some(outcome.lifetime)
-    }
-}
-
-impl Expiry<Digest, Proven> for Lifetime {
-    fn expire_after_create(&self, _: &Digest, proven: &Proven, _: Instant) -> Option<Duration> {
-        Some(proven.lifetime)
-    }
-
-    fn expire_after_update(
-        &self,
-        _: &Digest,
-        proven: &Proven,
-        _: Instant,
-        _: Option<Duration>,
-    ) -> Option<Duration> {
-        Some(proven.lifetime)
-    }
-}
-
-/// SHA-256's block, in bytes.
-const HMAC_BLOCK: usize = 64;
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::identity::argon2id;
 
@@ -283,9 +307,8 @@ mod tests {
             Login {
                 directory: "users".into(),
                 user: "joe".into(),
-                password: Password::new(password).unwrap(),
-                hash: Arc::clone(&self.hash),
-                decoy: false,
+                password: Arc::new(Password::new(password).unwrap()),
+                proof: Proof::Hash(Arc::clone(&self.hash)),
                 client: Client::parse(b"192.0.2.1"),
                 cache: CACHE,
                 failures: FailuresConfig { per_user: 2, per_client: 10, window: Duration::from_secs(60) },
@@ -293,7 +316,8 @@ mod tests {
         }
 
         async fn verify(&self, password: &str) -> Result<bool, LoginError> {
-            self.logins.verify(self.login(password)).await
+            let checked = self.logins.verify(self.login(password)).await;
+            checked.map(|checked| checked == Checked::Right)
         }
 
         fn verifications(&self) -> u64 {
@@ -323,8 +347,8 @@ mod tests {
     #[tokio::test]
     async fn a_decoy_is_never_right_even_with_the_password_of_the_hash() {
         let fixture = Fixture::new();
-        let login = Login { decoy: true, ..fixture.login("right") };
-        assert_eq!(fixture.logins.verify(login).await, Ok(false));
+        let login = Login { proof: Proof::Decoy(Arc::clone(&fixture.hash)), ..fixture.login("right") };
+        assert_eq!(fixture.logins.verify(login).await, Ok(Checked::Unknown));
         assert_eq!(fixture.verify("right").await, Ok(true));
     }
 
