@@ -12,6 +12,12 @@ mod features; // what git-http-backend(1) offers beside plain clones and pushes
 mod framing; // where one request ends and the next begins
 mod headers; // header fields that pose as ours
 mod hook_environment; // exactly what a hook and git get to see
+mod ldap_check; // what `authd check --online` proves
+mod ldap_login; // who is who, by a real OpenLDAP
+mod ldap_outage; // directories that are silent, gone, and back
+mod ldap_protection; // what a directory is spared
+mod ldap_servers; // servers that misbehave as OpenLDAP never would
+mod ldap_tls; // no password without a proven name
 mod lifetime; // no process outlives its request
 mod limits; // queues, throttling, idle clients, draining
 mod logins; // passwords under load, and front servers that check them

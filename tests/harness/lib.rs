@@ -9,8 +9,11 @@
 /// Every way in which the runner can run git.
 pub const ENGINES: [&str; 2] = ["http-backend", "direct"];
 
+pub mod authd;
+pub mod ber;
 mod builder;
 pub mod decisions;
+pub mod fake_ldap;
 pub mod git;
 pub mod http;
 pub mod message;
@@ -21,14 +24,18 @@ pub mod process;
 pub mod procfs;
 pub mod repositories;
 pub mod settings;
+pub mod slapd;
 mod stack;
 
+pub use authd::Authd;
 pub use builder::Builder;
+pub use fake_ldap::FakeLdap;
 pub use git::Git;
 pub use http::Address;
 pub use message::{Request, Response};
 pub use process::{Process, until, until_true};
 pub use repositories::{Repositories, Repository};
+pub use slapd::Slapd;
 pub use stack::{Stack, program};
 
 /// Prints a line of a result past the test runner, which hides what successful tests print.

@@ -188,7 +188,7 @@ impl Drop for Directory {
     }
 }
 
-fn daemon(directory: &Path, name: &str) -> Result<Process> {
+pub(crate) fn daemon(directory: &Path, name: &str) -> Result<Process> {
     let mut command = Command::new(program(name)?);
     command.env_clear().env("PATH", "/usr/bin:/bin").env("GITWARD_LOG_FORMAT", "json");
     command.arg("serve").arg("--config").arg(directory.join(format!("etc/{name}.yaml")));
@@ -205,7 +205,7 @@ pub fn program(name: &str) -> Result<PathBuf> {
     Ok(program)
 }
 
-fn await_ready(process: &mut Process, admin: &Address) -> Result<()> {
+pub(crate) fn await_ready(process: &mut Process, admin: &Address) -> Result<()> {
     let mut answer = String::new();
     let outcome = until("readiness", START, || {
         if let Some(status) = process.exited()? {
