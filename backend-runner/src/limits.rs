@@ -98,8 +98,8 @@ impl Limits {
             all: Arc::new(Semaphore::new(sizes.running)),
             repositories: Slots::new(sizes.per_repository),
             callers: Slots::new(sizes.per_user),
-            waiting: Slots::new(sizes.per_user.saturating_mul(QUEUE_FACTOR)),
-            all_waiting: Arc::new(Semaphore::new(sizes.running.saturating_mul(QUEUE_FACTOR))),
+            waiting: Slots::new(waiting(sizes.per_user)),
+            all_waiting: Arc::new(Semaphore::new(all_waiting(sizes.running))),
             files: Slots::new(FILES_EACH),
             all_files: Arc::new(Semaphore::new(FILES)),
             shares: Slots::new(share(sizes.per_repository)),
@@ -113,9 +113,8 @@ impl Limits {
     /// in until enough are done. A caller or a repository in use keeps its own limit until nobody uses it.
     pub fn resize(&self, sizes: Sizes, runtime: &Handle) {
         let mut current = self.sizes.lock().unwrap_or_else(PoisonError::into_inner);
-        let waiting = |running: usize| running.saturating_mul(QUEUE_FACTOR);
         resize(&self.all, current.running, sizes.running, runtime);
-        resize(&self.all_waiting, waiting(current.running), waiting(sizes.running), runtime);
+        resize(&self.all_waiting, all_waiting(current.running), all_waiting(sizes.running), runtime);
         self.repositories.each.store(sizes.per_repository, Ordering::Relaxed);
         self.callers.each.store(sizes.per_user, Ordering::Relaxed);
         self.waiting.each.store(waiting(sizes.per_user), Ordering::Relaxed);
@@ -181,8 +180,15 @@ impl Room {
 const FILES_EACH: usize = 2;
 const FILES: usize = 32;
 
-/// How many requests may wait, as a multiple of those that may run.
-const QUEUE_FACTOR: usize = 8;
+/// How many requests of one caller may wait: eight for each that may run, and a storm of continuous integration at least.
+fn waiting(per_user: usize) -> usize {
+    per_user.saturating_mul(8).max(128)
+}
+
+/// How many requests may wait in all.
+fn all_waiting(running: usize) -> usize {
+    waiting(running).saturating_mul(4)
+}
 
 /// What stands for a client without a name: its address, or the /64 of it that an IPv6 customer has all of.
 fn network(client: &str) -> String {
@@ -350,8 +356,9 @@ mod tests {
             let limits = Arc::clone(&limits);
             tokio::spawn(async move { take(&limits, &decision("joe", "a.git")).await })
         };
-        let waiting: Vec<_> = (0..QUEUE_FACTOR).map(wait).collect();
-        while limits.queued.get() < i64::try_from(QUEUE_FACTOR).unwrap() {
+        let room = waiting(1);
+        let waiting: Vec<_> = (0..room).map(wait).collect();
+        while limits.queued.get() < i64::try_from(room).unwrap() {
             tokio::task::yield_now().await;
         }
         assert!(take(&limits, &decision("joe", "b.git")).await.is_err(), "at once");
