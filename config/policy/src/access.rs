@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde::de::{self, Deserializer};
 
+use crate::explain::Explanation;
 use crate::git_request::Access;
 use crate::identity::{GroupName, Identity};
 use crate::level::{LevelPath, LevelTree, Visit};
@@ -82,22 +83,53 @@ impl AccessRules {
     /// Decides one request.
     #[must_use]
     pub fn decide(&self, identity: &Identity, repo: &RepoPath, access: Access) -> Verdict<'_> {
-        let mut grant: Option<(usize, &LevelPath)> = None;
-        let mut cut_off = 0;
-        let mut frozen = None;
-        self.levels.walk(repo, &mut |Visit { path, value, rank, bound }| {
-            if value.grants(identity, access, bound) && grant.is_none_or(|(nearest, _)| rank > nearest) {
-                grant = Some((rank, path));
-            }
-            if !value.inherit {
-                cut_off = cut_off.max(rank);
-            }
-            if value.frozen {
-                frozen = Some(path);
-            }
+        let mut tally = Tally::default();
+        self.levels.walk(repo, &mut |visit| {
+            tally.take(&visit, visit.value.grants(identity, access, visit.bound));
         });
-        match (grant, frozen) {
-            (Some((rank, _)), _) if rank < cut_off => Verdict::Deny(Denial::NoGrant),
+        tally.verdict(access)
+    }
+
+    /// Decides one request and says what every level above the repository has to do with it.
+    #[must_use]
+    pub fn explain<'p>(&'p self, identity: &Identity, repo: &'p RepoPath, access: Access) -> Explanation<'p> {
+        let mut tally = Tally::default();
+        let mut visits = Vec::new();
+        self.levels.walk(repo, &mut |visit| {
+            tally.take(&visit, visit.value.grants(identity, access, visit.bound));
+            visits.push(visit);
+        });
+        Explanation::new(identity, access, tally.verdict(access), visits)
+    }
+}
+
+/// What the levels above one repository add up to, in whatever order they are visited.
+#[derive(Default)]
+struct Tally<'r> {
+    /// The nearest level that grants, with its rank.
+    grant: Option<(usize, &'r LevelPath)>,
+    /// Levels of a smaller rank do not count.
+    cut_off: usize,
+    frozen: Option<&'r LevelPath>,
+}
+
+impl<'r> Tally<'r> {
+    fn take(&mut self, visit: &Visit<'r, '_, LevelAccess>, grants: bool) {
+        let Visit { path, value, rank, .. } = *visit;
+        if grants && self.grant.is_none_or(|(nearest, _)| rank > nearest) {
+            self.grant = Some((rank, path));
+        }
+        if !value.inherit {
+            self.cut_off = self.cut_off.max(rank);
+        }
+        if value.frozen {
+            self.frozen = Some(path);
+        }
+    }
+
+    fn verdict(&self, access: Access) -> Verdict<'r> {
+        match (self.grant, self.frozen) {
+            (Some((rank, _)), _) if rank < self.cut_off => Verdict::Deny(Denial::NoGrant),
             (None, _) => Verdict::Deny(Denial::NoGrant),
             (Some(_), Some(level)) if access == Access::Write => Verdict::Deny(Denial::Frozen(level)),
             (Some((_, level)), _) => Verdict::Allow(Permit { level }),

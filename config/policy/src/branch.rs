@@ -93,7 +93,7 @@ pub struct BranchRules {
 pub type Sourced<'p, T> = Option<(&'p LevelPath, &'p T)>;
 
 /// The rules that hold for one repository.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RepositoryRules<'p> {
     /// See [`LevelBranches::flow`].
     pub flow: Sourced<'p, Vec<BranchName>>,
@@ -195,6 +195,16 @@ impl RepositoryRules<'_> {
 
 fn on<T: Clone>(rule: Sourced<'_, T>) -> Option<Setting<T>> {
     rule.map(|(_, value)| Setting::On(value.clone()))
+}
+
+impl<'p> RepositoryRules<'p> {
+    /// The branch whose revisions alone may enter this one.
+    #[must_use]
+    pub fn flow_source(&self, branch: &str) -> Option<&'p BranchName> {
+        let (_, flow) = self.flow?;
+        let at = flow.iter().position(|step| step.as_str() == branch)?;
+        flow.get(at.checked_sub(1)?)
+    }
 }
 
 /// The setting of the last level that has one, unless that is `off`.

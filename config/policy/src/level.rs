@@ -86,7 +86,8 @@ impl LevelPath {
         self.0.contains(USER_COMPONENT)
     }
 
-    fn components(&self) -> impl Iterator<Item = &str> {
+    /// The names on the way from the root.
+    pub fn components(&self) -> impl Iterator<Item = &str> {
         self.0.split('/').filter(|name| !name.is_empty())
     }
 }

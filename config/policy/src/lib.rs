@@ -8,6 +8,7 @@
 //! - [`identity`], [`subject`]: callers, and whom rules are about.
 //! - [`level`], [`access`], [`branch`], [`setting`], [`glob`]: the rules, and what they say for one repository.
 //! - [`ref_update`], [`push`], [`content`], [`rule`]: what a push asks for and brings, and the verdict of the rules on it.
+//! - [`explain`], [`diff`]: why a verdict is what it is, and what another policy would change.
 //! - [`decision`]: the signed header between the daemons.
 //! - [`document`], [`units`]: strict YAML with errors that show the place, and quantities in it.
 
@@ -17,7 +18,9 @@ pub mod branch;
 pub mod changes;
 pub mod content;
 pub mod decision;
+pub mod diff;
 pub mod document;
+pub mod explain;
 pub mod git_request;
 pub mod glob;
 pub mod identity;

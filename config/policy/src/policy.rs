@@ -5,6 +5,7 @@ use serde::Deserialize;
 use crate::access::{AccessRules, LevelAccess, Verdict};
 use crate::branch::{BranchRules, LevelBranches, RepositoryRules};
 use crate::document::{self, DocumentError, Version};
+use crate::explain::Explanation;
 use crate::git_request::Access;
 use crate::identity::{GroupName, Identity};
 use crate::level::LevelTree;
@@ -34,6 +35,12 @@ impl Policy {
     #[must_use]
     pub fn decide(&self, identity: &Identity, repo: &RepoPath, access: Access) -> Verdict<'_> {
         self.access.decide(identity, repo, access)
+    }
+
+    /// The verdict of [`Self::decide`] with its reasons.
+    #[must_use]
+    pub fn explain<'p>(&'p self, identity: &Identity, repo: &'p RepoPath, access: Access) -> Explanation<'p> {
+        self.access.explain(identity, repo, access)
     }
 
     /// Whether a rule of access names the group; a group none names cannot change a decision.

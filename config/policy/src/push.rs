@@ -110,7 +110,7 @@ pub fn judge<'p>(push: &Push<'p>, known: &BTreeSet<Ancestry>) -> Vec<Refusal<'p>
 }
 
 /// Why one name refuses an update.
-type Reason = (Rule, String);
+pub type Reason = (Rule, String);
 
 impl<'p> Push<'p> {
     /// The ref of the update, and the ref it is another name for.
@@ -127,13 +127,22 @@ impl<'p> Push<'p> {
     ) -> Result<(), Reason> {
         match (name.branch(), name.tag()) {
             (Some(branch), _) => {
-                self.judge_lookalike(branch)?;
-                self.judge_protection(branch, change(update, known))?;
+                self.judge_branch(branch, change(update, known))?;
                 self.judge_flow(update, name, known)
             }
             (None, Some(tag)) => self.judge_tag(tag, update),
             (None, None) => self.judge_namespace(name),
         }
+    }
+
+    /// Whether the rules about who may do what let this change happen to a branch. `flow`, which is about revisions, is
+    /// not asked here.
+    ///
+    /// # Errors
+    /// The rule that refuses it, and what the pusher can do.
+    pub fn judge_branch(&self, branch: &str, change: Change) -> Result<(), Reason> {
+        self.judge_lookalike(branch)?;
+        self.judge_protection(branch, change)
     }
 
     fn judge_namespace(&self, name: &RefName) -> Result<(), Reason> {
@@ -227,16 +236,14 @@ impl<'p> Push<'p> {
         ))
     }
 
-    /// The branch whose revisions alone may enter this one.
     fn flow_source(&self, name: &RefName) -> Option<&'p BranchName> {
-        let (_, flow) = self.rules.flow?;
-        let at = flow.iter().position(|step| Some(step.as_str()) == name.branch())?;
-        flow.get(at.checked_sub(1)?)
+        self.rules.flow_source(name.branch()?)
     }
 }
 
-/// The rights that hold for a name: those written for exactly that name, else those of every pattern that matches.
-fn governing<'r>(rights: &'r BTreeMap<Glob, RefRights>, name: &str) -> Vec<(&'r Glob, &'r RefRights)> {
+/// The rights that hold for a name, all of which must allow a change: those written for exactly that name, else those of every pattern that matches.
+#[must_use]
+pub fn governing<'r>(rights: &'r BTreeMap<Glob, RefRights>, name: &str) -> Vec<(&'r Glob, &'r RefRights)> {
     let exact = rights.iter().find(|(pattern, _)| pattern.as_str() == name);
     match exact {
         Some(found) => vec![found],

@@ -33,13 +33,32 @@ pub enum Subject {
 pub struct Subjects(Box<[Subject]>);
 
 impl Subject {
-    fn parse(text: &str) -> Result<Self, identity::InvalidName> {
+    /// Reads a subject as policies write it.
+    ///
+    /// # Errors
+    /// When it names neither a user nor a group, nor is a word of the policy.
+    pub fn parse(text: &str) -> Result<Self, identity::InvalidName> {
         match (text, text.strip_prefix('@')) {
             (identity::ANONYMOUS, _) => Ok(Self::Anonymous),
             (identity::AUTHENTICATED, _) => Ok(Self::Authenticated),
             (USER_COMPONENT, _) => Ok(Self::PathUser),
             (_, Some(group)) => GroupName::parse(group).map(Self::Group),
             (user, None) => UserName::parse(user).map(Self::User),
+        }
+    }
+}
+
+impl Subject {
+    /// Whether the caller is meant; `path_user` is the name that `{user}` stands for.
+    #[must_use]
+    pub fn means(&self, identity: &Identity, path_user: Option<&str>) -> bool {
+        let user = identity.user();
+        match self {
+            Self::Anonymous => true,
+            Self::Authenticated => user.is_some(),
+            Self::PathUser => user.is_some_and(|user| path_user == Some(user.name.as_str())),
+            Self::User(name) => user.is_some_and(|user| user.name == *name),
+            Self::Group(group) => user.is_some_and(|user| user.groups.contains(group)),
         }
     }
 }
