@@ -1,8 +1,12 @@
 //! The command line: what can be asked of the program, and its exit codes.
 
 pub mod check;
+pub mod diff;
+pub mod explain;
 pub mod hash_password;
+mod origin;
 pub mod serve;
+pub mod who_can;
 
 use std::error::Error;
 use std::io::{self, Write};
@@ -10,6 +14,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
+use policy::git_request::Access;
+
+use crate::load::Problem;
 
 /// Answers nginx auth_request for git URLs: who is asking, and may they.
 #[derive(Debug, Parser)]
@@ -27,6 +34,12 @@ pub enum Command {
     Serve(serve::Arguments),
     /// Read the configuration and every file it names, and print what is wrong
     Check(check::Arguments),
+    /// Say why a request is allowed or denied: exit 0 allowed, 3 denied
+    Explain(explain::Arguments),
+    /// Say who may read or write a repository
+    WhoCan(who_can::Arguments),
+    /// Compare what two policies allow: exit 0 when they allow the same, 4 when they differ
+    Diff(diff::Arguments),
     /// Make the argon2id hash of a password, asked for or read from standard input
     HashPassword,
 }
@@ -39,6 +52,27 @@ pub struct ConfigArgument {
     pub config: PathBuf,
 }
 
+impl Cli {
+    /// Does what the command line asks for.
+    pub fn run(self) -> Result<ExitCode, Failure> {
+        let done = match self.command {
+            Command::Serve(arguments) => serve::run(&arguments),
+            Command::Check(arguments) => check::run(&arguments),
+            Command::Explain(arguments) => return explain::run(&arguments),
+            Command::WhoCan(arguments) => return who_can::run(&arguments),
+            Command::Diff(arguments) => return diff::run(&arguments),
+            Command::HashPassword => hash_password::run(),
+        };
+        done.map(|()| ExitCode::SUCCESS)
+    }
+}
+
+/// The exit code of a request that is explained and denied.
+const DENIED: u8 = 3;
+
+/// The exit code of two policies that differ.
+const DIFFER: u8 = 4;
+
 /// Why a command failed, and the exit code that says so.
 #[derive(Debug)]
 pub struct Failure {
@@ -50,6 +84,12 @@ impl Failure {
     /// The configuration is wrong: 64, EX_USAGE of sysexits(3).
     pub fn configuration(message: impl Into<String>) -> Self {
         Self { code: 64, message: message.into() }
+    }
+
+    /// The configuration is wrong in these places.
+    pub fn problems(problems: Vec<Problem>) -> Self {
+        let lines: Vec<_> = problems.iter().map(ToString::to_string).collect();
+        Self::configuration(format!("the configuration cannot be used:\n{}", lines.join("\n")))
     }
 
     /// Anything else: 1. The message goes down to the cause.
@@ -69,4 +109,21 @@ impl Failure {
         let _ = writeln!(io::stderr(), "authd: {}", self.message);
         ExitCode::from(self.code)
     }
+}
+
+/// Reads the value of `--access`.
+fn access(text: &str) -> Result<Access, &'static str> {
+    match text {
+        "read" => Ok(Access::Read),
+        "write" => Ok(Access::Write),
+        _ => Err("expected read or write"),
+    }
+}
+
+fn print(text: &str) -> Result<(), Failure> {
+    io::stdout().lock().write_all(text.as_bytes()).map_err(Failure::other)
+}
+
+fn print_json(value: &serde_json::Value) -> Result<(), Failure> {
+    print(&format!("{value:#}\n"))
 }

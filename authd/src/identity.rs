@@ -15,6 +15,7 @@ pub mod pool;
 pub mod upstream;
 pub mod users_file;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use policy::identity::{Identity, User, UserName};
@@ -207,6 +208,18 @@ impl Directories {
     /// The directories that are files, with their users.
     pub fn files(&self) -> impl Iterator<Item = (&str, &Accounts)> {
         self.list.iter().filter_map(|directory| Some((directory.name.as_ref(), directory.accounts()?)))
+    }
+
+    /// The users of every file, each as the first directory that knows them has them.
+    pub fn known_users(&self) -> impl Iterator<Item = &Arc<User>> {
+        let everybody = self.files().flat_map(|(_, accounts)| accounts.iter());
+        let mut seen = HashSet::new();
+        everybody.map(|account| &account.user).filter(move |user| seen.insert(&user.name))
+    }
+
+    /// The user of this name, and the file that answers for them.
+    pub fn known_user(&self, name: &UserName) -> Option<(&str, &Arc<User>)> {
+        self.files().find_map(|(directory, accounts)| Some((directory, &accounts.find(name)?.user)))
     }
 
     /// Whether every user there is stands in a file.

@@ -29,10 +29,7 @@ pub struct Arguments {
 /// Prints what is wrong, or what is there.
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let path = &arguments.config.config;
-    let loaded = load::load(path).map_err(|problems| {
-        let lines: Vec<_> = problems.iter().map(ToString::to_string).collect();
-        Failure::configuration(format!("the configuration cannot be used:\n{}", lines.join("\n")))
-    })?;
+    let loaded = load::load(path).map_err(Failure::problems)?;
     print(&path.display().to_string(), &loaded).map_err(Failure::other)?;
     match arguments.online {
         true => online(&loaded.directories, arguments.user.as_deref()),

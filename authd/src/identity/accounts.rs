@@ -33,7 +33,7 @@ impl Accounts {
         self.0.get(name)
     }
 
-    /// All of them.
+    /// Every user, in no order.
     pub fn iter(&self) -> impl Iterator<Item = &Account> {
         self.0.values()
     }

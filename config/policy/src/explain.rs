@@ -72,6 +72,19 @@ pub struct Grantee<'r> {
     pub bound: Option<&'r str>,
 }
 
+impl Effect {
+    /// `counts`, `other-caller`, `only-read` or `cut-off`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Counts => "counts",
+            Self::OtherCaller => "other-caller",
+            Self::OnlyRead => "only-read",
+            Self::CutOff => "cut-off",
+        }
+    }
+}
+
 impl<'r> Explanation<'r> {
     pub(crate) fn new(
         identity: &Identity,
