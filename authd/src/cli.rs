@@ -4,6 +4,7 @@ pub mod check;
 pub mod diff;
 pub mod explain;
 pub mod hash_password;
+pub mod import;
 mod origin;
 pub mod serve;
 pub mod who_can;
@@ -40,6 +41,9 @@ pub enum Command {
     WhoCan(who_can::Arguments),
     /// Compare what two policies allow: exit 0 when they allow the same, 4 when they differ
     Diff(diff::Arguments),
+    /// Turn the configuration of another access control into Gitward's files
+    #[command(subcommand)]
+    Import(import::Format),
     /// Make the argon2id hash of a password, asked for or read from standard input
     HashPassword,
 }
@@ -61,6 +65,7 @@ impl Cli {
             Command::Explain(arguments) => return explain::run(&arguments),
             Command::WhoCan(arguments) => return who_can::run(&arguments),
             Command::Diff(arguments) => return diff::run(&arguments),
+            Command::Import(format) => return import::run(&format),
             Command::HashPassword => hash_password::run(),
         };
         done.map(|()| ExitCode::SUCCESS)

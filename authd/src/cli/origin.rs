@@ -18,6 +18,16 @@ impl Written {
         Self { name: path.display().to_string(), text }
     }
 
+    /// Takes a text that has been read.
+    pub(super) fn new(name: String, text: String) -> Self {
+        Self { name, text }
+    }
+
+    /// The file's name.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
     /// The place a path through a YAML document leads to, see [`document::locate`].
     pub(super) fn place(&self, path: &[&str]) -> Option<String> {
         document::locate(&self.text, path).map(|at| format!("{}:{}", self.name, at.line))
