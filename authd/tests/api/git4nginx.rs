@@ -228,7 +228,8 @@ fn compare_branches(
     let steps = rules.flow.map(|(_, flow)| flow.iter().map(|step| step.as_str()).collect::<Vec<_>>());
     assert_eq!(steps, flow.map(|flow| flow.flow.clone()), "flow of {path}");
 
-    let tag = RefUpdate::parse(format!("{} {} refs/tags/v1", "0".repeat(40), "1".repeat(40)).as_bytes()).unwrap();
+    let tag =
+        RefUpdate::parse(format!("{} {} refs/tags/v1", "0".repeat(40), "1".repeat(40)).as_bytes()).unwrap();
     let before = Repository::default();
     let push = Push { updates: std::slice::from_ref(&tag), pusher: caller, rules, repository: &before };
     let refused = !push::judge(&push, &BTreeSet::new()).is_empty();

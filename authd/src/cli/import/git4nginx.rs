@@ -67,6 +67,7 @@ impl Source {
                 _ => self.say(Weight::Note, &[word(key)], "git4nginx does not read this key; left out"),
             }
         }
+        self.note_depth();
         self.draft.export_all = Some(true);
         self.directories();
         Ok(())
@@ -166,6 +167,14 @@ impl Source {
             }
         }
         Ok(())
+    }
+
+    /// git4nginx served what is at the top and in one directory; what is granted to a directory holds at any depth here.
+    fn note_depth(&mut self) {
+        if self.draft.access.keys().any(|level| level.as_str().ends_with('/')) {
+            let message = "repositories more than one directory deep were not served; now they get what their directory grants";
+            self.say(Weight::Note, &["authorisation"], message);
+        }
     }
 
     fn put(&mut self, level: LevelPath, grants: Grants) {

@@ -40,8 +40,9 @@ struct Line<'r> {
 
 /// The branch rules of a level all of whose rules these are.
 pub(super) fn branches(rules: &[&Rule], groups: &Groups, report: &mut Report) -> Branches {
-    let pushes: Vec<_> =
-        rules.iter().filter(|rule| matches!(rule.perm, Perm::Deny | Perm::Write { .. })).collect();
+    let is_push =
+        |rule: &&&Rule| matches!(rule.perm, Perm::Deny | Perm::Write { .. }) && !rule.who.is_empty();
+    let pushes: Vec<_> = rules.iter().filter(is_push).collect();
     let plain = Perm::Write { force: true, create: false, delete: false };
     if pushes.iter().all(|rule| rule.perm == plain && rule.refexes.is_empty()) {
         return Branches::default();
