@@ -46,11 +46,14 @@ struct Hooks {
 /// A group of repositories, by its directory; `None` is the top.
 type Group = Option<&'static str>;
 
+/// What is written for groups, and for repositories in them.
+type Tree<T> = BTreeMap<Group, (T, BTreeMap<&'static str, T>)>;
+
 #[derive(Clone, Debug)]
 struct Model {
     users: BTreeMap<&'static str, BTreeSet<&'static str>>,
-    access: BTreeMap<Group, (Grants, BTreeMap<&'static str, Grants>)>,
-    hooks: (Hooks, BTreeMap<Group, (Hooks, BTreeMap<&'static str, Hooks>)>),
+    access: Tree<Grants>,
+    hooks: (Hooks, Tree<Hooks>),
 }
 
 impl Grants {
@@ -175,7 +178,7 @@ fn hooks() -> impl Strategy<Value = Hooks> {
 
 fn tree<T: std::fmt::Debug + Clone + 'static>(
     node: impl Strategy<Value = T> + Clone + 'static,
-) -> impl Strategy<Value = BTreeMap<Group, (T, BTreeMap<&'static str, T>)>> {
+) -> impl Strategy<Value = Tree<T>> {
     let repos = prop::collection::btree_map(prop::sample::select(REPOS[..2].to_vec()), node.clone(), 0..3);
     prop::collection::btree_map(prop::sample::select(REPO_GROUPS[..3].to_vec()), (node, repos), 0..4)
 }

@@ -97,7 +97,7 @@ impl Source {
                 "location" | "locationmatch" => match section::read(inner, &self.mount, &mut self.report) {
                     Some(section) => {
                         self.directories.note(inner, &mut self.report);
-                        self.draft.realm = realm(inner).or(self.draft.realm.take());
+                        self.draft.realm = realm(inner).or_else(|| self.draft.realm.take());
                         self.sections.push(section);
                     }
                     None => continue,

@@ -6,6 +6,7 @@
 //! at every request are errors here, because nothing that is written for them could mean the same.
 
 mod hooks;
+mod users;
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -15,7 +16,7 @@ use policy::level::LevelPath;
 use policy::subject::Subject;
 use serde_yaml::{Mapping, Value};
 
-use super::draft::{Draft, Grants, Person};
+use super::draft::{Draft, Grants};
 use super::report::{Report, Weight};
 use super::{Failure, Import, read};
 use crate::cli::origin::Written;
@@ -71,77 +72,6 @@ impl Source {
         self.draft.export_all = Some(true);
         self.directories();
         Ok(())
-    }
-
-    fn directories(&mut self) {
-        self.draft.directories = [
-            "  # nginx checks the password and names the user, as it did for git4nginx; groups come from users.yaml.",
-            "  # The end of nginx/gitward-server.conf shows how.",
-            "  - { type: users, file: users.yaml }",
-            "  - { type: upstream, header: X-Remote-User, groups_from: users }",
-            "  # Or let authd check the passwords: with `authd hash-password` for users.yaml, or with nginx's own file:",
-            "  #- { type: htpasswd, file: /etc/nginx/htpasswd-git, groups_file: groups }",
-        ]
-        .map(str::to_owned)
-        .to_vec();
-    }
-
-    /// Users are below `plugin_config`, or, as in the example that comes with git4nginx, below `authentication` itself.
-    fn authentication(&mut self, map: &Mapping) {
-        let Some(plugin) = map.get("plugin") else {
-            return self.users(map, &["authentication"]);
-        };
-        if plugin.as_str() != Some("lookup_groups") {
-            let message = "only the plugin lookup_groups is known; whom another one lets in must be set up in authd.yaml";
-            self.say(Weight::Narrower, &["authentication", "plugin"], message);
-        }
-        match map.get("plugin_config").and_then(|config| config.get("users")) {
-            Some(Value::Mapping(users)) => self.users(users, &["authentication", "plugin_config", "users"]),
-            _ => self.say(Weight::Note, &["authentication"], "there are no users in `plugin_config`"),
-        }
-    }
-
-    fn users(&mut self, users: &Mapping, path: &[&str]) {
-        for (key, value) in users {
-            let at = [path, &[word(key)]].concat();
-            let Some(name) = self.user(key, &at) else { continue };
-            let mut person = Person::default();
-            for (key, value) in value.as_mapping().into_iter().flatten() {
-                let at = [&at[..], &[word(key)]].concat();
-                match (key.as_str(), value) {
-                    (Some("groups"), Value::Sequence(groups)) => {
-                        person.groups = groups.iter().filter_map(|group| self.group(group, &at)).collect();
-                    }
-                    (Some("info"), Value::Mapping(info)) => person.info = self.info(info, &at),
-                    (Some("password"), _) => {
-                        self.say(Weight::Note, &at, "git4nginx never used a password here; left out");
-                    }
-                    _ => self.say(Weight::Narrower, &at, "this is not what git4nginx reads here; left out"),
-                }
-            }
-            self.draft.users.insert(name, person);
-        }
-    }
-
-    fn info(&mut self, info: &Mapping, path: &[&str]) -> std::collections::BTreeMap<String, String> {
-        let mut texts = std::collections::BTreeMap::new();
-        for (key, value) in info {
-            let text = match value {
-                Value::String(text) => Some(text.clone()),
-                Value::Number(number) => Some(number.to_string()),
-                Value::Bool(truth) => Some(truth.to_string()),
-                _ => None,
-            };
-            match (key.as_str(), text) {
-                (Some(key), Some(text)) => _ = texts.insert(key.to_owned(), text),
-                _ => self.say(
-                    Weight::Note,
-                    &[path, &[word(key)]].concat(),
-                    "only texts can be handed to hooks; left out",
-                ),
-            }
-        }
-        texts
     }
 
     fn authorisation(&mut self, groups: &Mapping) -> Result<(), Failure> {
@@ -231,9 +161,8 @@ impl Source {
     }
 
     fn repository_level(&mut self, group: &Value, repo: &Value, path: &[&str]) -> Option<LevelPath> {
-        let repo = match repo.as_str().filter(|repo| repo.ends_with(".git")) {
-            Some(repo) => repo,
-            None => return self.no_level(path),
+        let Some(repo) = repo.as_str().filter(|repo| repo.ends_with(".git")) else {
+            return self.no_level(path);
         };
         let text = group.as_str().map_or_else(|| repo.to_owned(), |group| format!("{group}/{repo}"));
         self.level(&text, path)

@@ -100,7 +100,7 @@ pub(super) fn words(text: &str) -> Vec<String> {
     let mut rest = text.trim_start();
     while let Some(first) = rest.chars().next() {
         let (word, after) = match first {
-            '"' | '\'' => rest[1..].split_once(first).unwrap_or((&rest[1..], "")),
+            '"' | '\'' => rest[1..].split_once(first).unwrap_or_else(|| (&rest[1..], "")),
             _ => rest.split_at(rest.find(char::is_whitespace).unwrap_or(rest.len())),
         };
         words.push(word.to_owned());
