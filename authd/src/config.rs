@@ -18,6 +18,7 @@ use policy::document::{self, CONFIG_LIMIT, DocumentError, Version};
 use policy::git_request::Mount;
 use serde::{Deserialize, Deserializer};
 
+use directories::Misfit;
 pub use directories::{DirectoryConfig, DirectoryKind};
 pub use ldap::LdapConfig;
 
@@ -87,7 +88,13 @@ impl Config {
         let name = path.display().to_string();
         let raw: Raw = document::parse(&name, bytes, CONFIG_LIMIT)?;
         let beside = |file: PathBuf| path.parent().unwrap_or_else(|| Path::new("")).join(file);
-        let refused = |message: String| DocumentError::new(&name, "", None, message);
+        let refused = |misfit: Misfit| {
+            let text = String::from_utf8_lossy(bytes);
+            let (list, item) = ("directories", format!("[{}]", misfit.index));
+            let key = document::locate(&text, &[list, &item, misfit.key]);
+            let position = key.or_else(|| document::locate(&text, &[list, &item]));
+            DocumentError::new(&name, &text, position, misfit.message)
+        };
         Ok(Self {
             listen: raw.listen,
             admin: raw.admin,

@@ -4,6 +4,7 @@
 //! setting that this version does not know cannot be believed to be in force.
 
 use std::io;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use daemon::listen::Listen;
@@ -91,14 +92,6 @@ pub enum LoadError {
     /// It is not a valid document.
     #[error(transparent)]
     Document(#[from] DocumentError),
-    /// A value that no daemon can work with.
-    #[error("{}: {what}", path.display())]
-    Unusable {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        what: &'static str,
-    },
 }
 
 impl Config {
@@ -119,10 +112,6 @@ impl Config {
     /// When it cannot be used.
     pub fn parse(path: &Path, bytes: &[u8]) -> Result<Self, LoadError> {
         let raw: RawConfig = document::parse(&path.display().to_string(), bytes, CONFIG_LIMIT)?;
-        let unusable = |what| LoadError::Unusable { path: path.to_owned(), what };
-        if [raw.limits.running, raw.limits.per_repository, raw.limits.per_user].contains(&0) {
-            return Err(unusable("limits: a limit of 0 would answer no request"));
-        }
         let base = path.parent().unwrap_or_else(|| Path::new("/"));
         let beside = |path: PathBuf| base.join(path);
         Ok(Self {
@@ -219,9 +208,9 @@ struct RawHooks {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct RawLimits {
-    running: usize,
-    per_repository: usize,
-    per_user: usize,
+    running: NonZeroUsize,
+    per_repository: NonZeroUsize,
+    per_user: NonZeroUsize,
     queue: Seconds,
     idle: Seconds,
     request: Seconds,
@@ -240,9 +229,9 @@ impl Default for RawHooks {
 impl Default for RawLimits {
     fn default() -> Self {
         Self {
-            running: 64,
-            per_repository: 16,
-            per_user: 16,
+            running: at_least_one(64),
+            per_repository: at_least_one(16),
+            per_user: at_least_one(16),
             queue: seconds(30),
             idle: seconds(60),
             request: seconds(3600),
@@ -261,7 +250,12 @@ impl From<RawLimits> for Limits {
     fn from(raw: RawLimits) -> Self {
         let RawLimits { running, per_repository, per_user, queue, idle, request, .. } = raw;
         Self {
-            sizes: Sizes { running, per_repository, per_user, queue: queue.duration() },
+            sizes: Sizes {
+                running: running.get(),
+                per_repository: per_repository.get(),
+                per_user: per_user.get(),
+                queue: queue.duration(),
+            },
             patience: Patience { idle: idle.duration(), request: request.duration() },
             push_size: raw.push_size.bytes(),
             push_memory: raw.push_memory.bytes(),
@@ -269,6 +263,10 @@ impl From<RawLimits> for Limits {
             drain: raw.drain.duration(),
         }
     }
+}
+
+fn at_least_one(count: usize) -> NonZeroUsize {
+    NonZeroUsize::new(count).unwrap_or(NonZeroUsize::MIN)
 }
 
 fn seconds(count: u64) -> Seconds {
@@ -349,6 +347,9 @@ mod tests {
     #[test]
     fn a_limit_that_would_stop_everything_is_refused() {
         let error = parse("version: 1\nrepositories: /srv/git\nlimits: { running: 0 }\n").unwrap_err();
-        assert!(matches!(error, LoadError::Unusable { .. }));
+        assert!(
+            error.to_string().contains(":3:20: limits.running: expected a whole number from 1 on"),
+            "{error}"
+        );
     }
 }

@@ -110,7 +110,7 @@ fn check(files: &[(&'static str, String)]) -> Result<(), Failure> {
     let policy = files.iter().find(|(name, _)| *name == "policy.yaml");
     let parsed = policy.map(|(name, text)| Policy::parse(name, text.as_bytes()));
     match parsed {
-        Some(Err(error)) => Err(Failure::other(anyhow::anyhow!("the import made no valid policy: {error}"))),
+        Some(Err(error)) => Err(Failure::other(error)),
         _ => Ok(()),
     }
 }

@@ -49,19 +49,36 @@ pub enum DirectoryKind {
     },
 }
 
+/// A directory that does not fit the others.
+pub(super) struct Misfit {
+    /// Its place in the list.
+    pub(super) index: usize,
+    /// The key that says so.
+    pub(super) key: &'static str,
+    /// What is wrong.
+    pub(super) message: String,
+}
+
 /// Gives names, finds what `groups_from` refers to, and places relative files by `beside`.
 pub(super) fn build(
     raw: Vec<Raw>,
     beside: impl Fn(PathBuf) -> PathBuf,
-) -> Result<Vec<DirectoryConfig>, String> {
+) -> Result<Vec<DirectoryConfig>, Misfit> {
     let known: Vec<(String, Type)> = raw.iter().map(|raw| (raw.name(), raw.fields.kind())).collect();
     let mut names = HashSet::new();
-    if let Some((twice, _)) = known.iter().find(|(name, _)| !names.insert(name.as_str())) {
-        return Err(format!(
-            "directories: two of them are called `{twice}`: give one of them another `name`"
-        ));
+    if let Some(index) = known.iter().position(|(name, _)| !names.insert(name.as_str())) {
+        let message = format!(
+            "directories: two of them are called `{}`: give one of them another `name`",
+            known[index].0
+        );
+        return Err(Misfit { index, key: "name", message });
     }
-    raw.into_iter().map(|raw| raw.build(&known, &beside)).collect()
+    let directories = raw.into_iter().enumerate();
+    directories
+        .map(|(index, raw)| {
+            raw.build(&known, &beside).map_err(|message| Misfit { index, key: "groups_from", message })
+        })
+        .collect()
 }
 
 enum Fields {

@@ -6,6 +6,7 @@ mod explain; // explain, who-can and diff
 mod git4nginx; // an imported policy means what git4nginx meant
 mod import; // what becomes of other access controls' files
 mod logins; // what a login costs, and who may not try again
+mod mistakes; // what is said about typical mistakes
 mod process; // the program itself: signals, exit codes, logs
 mod reload; // files that change under a running daemon
 mod samples; // the files in config/

@@ -6,6 +6,8 @@ mod front;
 mod http;
 mod stage;
 
+// What is said about typical mistakes in the configuration.
+mod mistakes;
 // What is refused before anything runs.
 mod decision;
 mod refusal;

@@ -5,9 +5,11 @@
 //! a decision is a function of the rules, the caller, the repository and the access.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::Deserialize;
-use serde::de::{self, Deserializer};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, Visitor};
 
 use crate::explain::Explanation;
 use crate::git_request::Access;
@@ -154,16 +156,55 @@ impl Default for LevelAccess {
 
 impl<'de> Deserialize<'de> for AccessRules {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let levels: BTreeMap<LevelPath, LevelAccess> = BTreeMap::deserialize(deserializer)?;
-        let unbound = |path: &LevelPath, level: &LevelAccess| {
-            !path.has_user() && (level.read.has_path_user() || level.write.has_path_user())
-        };
-        match levels.iter().find(|(path, level)| unbound(path, level)) {
-            Some((path, _)) => Err(de::Error::custom(format_args!(
-                "`{{user}}` at {path} stands for nothing: the path has no {{user}}"
-            ))),
-            None => Ok(Self::new(levels)),
+        deserializer.deserialize_map(RulesVisitor)
+    }
+}
+
+struct RulesVisitor;
+
+impl<'de> Visitor<'de> for RulesVisitor {
+    type Value = AccessRules;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a map")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<AccessRules, A::Error> {
+        let mut levels = BTreeMap::new();
+        while let Some(path) = entries.next_key::<LevelPath>()? {
+            let level = entries.next_value_seed(AtLevel(&path))?;
+            levels.insert(path, level);
         }
+        Ok(AccessRules::new(levels))
+    }
+}
+
+/// What is written at a level, which decides what `{user}` stands for. Raised in here, an error has the level's place.
+struct AtLevel<'p>(&'p LevelPath);
+
+impl<'de> DeserializeSeed<'de> for AtLevel<'_> {
+    type Value = LevelAccess;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<LevelAccess, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for AtLevel<'_> {
+    type Value = LevelAccess;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a map")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, entries: A) -> Result<LevelAccess, A::Error> {
+        let level = LevelAccess::deserialize(MapAccessDeserializer::new(entries))?;
+        if !self.0.has_user() && (level.read.has_path_user() || level.write.has_path_user()) {
+            return Err(de::Error::custom(
+                "`{user}` stands for nothing here: the level has no {user} in its path",
+            ));
+        }
+        Ok(level)
     }
 }
 
@@ -283,7 +324,7 @@ mod tests {
     #[test]
     fn the_path_user_needs_a_user_in_the_path() {
         let error = serde_yaml::from_str::<AccessRules>("\"home/\": { read: [\"{user}\"] }").unwrap_err();
-        assert!(error.to_string().contains("home/"), "{error}");
+        assert!(error.to_string().contains("stands for nothing here"), "{error}");
     }
 
     #[test]

@@ -10,6 +10,7 @@ use std::fmt;
 use serde::de::{self, DeserializeOwned, Deserializer, Unexpected, Visitor};
 
 use crate::shape;
+use crate::wording::{self, Words};
 
 pub use crate::locate::locate;
 
@@ -32,6 +33,8 @@ pub struct DocumentError {
     pub hint: Option<String>,
     /// The line the position is on.
     line: Option<String>,
+    /// What follows the message: the value that is wrong.
+    value: Option<String>,
 }
 
 /// A place in a document; both count from 1, columns in characters.
@@ -58,6 +61,7 @@ pub fn parse<T: DeserializeOwned>(name: &str, bytes: &[u8], limit: usize) -> Res
         message,
         hint: Some(hint.to_owned()),
         line: None,
+        value: None,
     };
     if bytes.len() > limit {
         let message = format!("the file has {} bytes, more than the limit of {limit}", bytes.len());
@@ -116,6 +120,7 @@ fn not_utf8(name: &str, bytes: &[u8], at: usize) -> DocumentError {
         message: "this byte is not UTF-8".to_owned(),
         hint: Some("save the file as UTF-8".to_owned()),
         line: None,
+        value: None,
     }
 }
 
@@ -123,9 +128,19 @@ impl DocumentError {
     /// An error about a value that is at `position`, or about the document as a whole.
     #[must_use]
     pub fn new(name: &str, text: &str, position: Option<Position>, message: String) -> Self {
-        let line = position.and_then(|position| text.lines().nth(position.line - 1)).map(str::to_owned);
-        let hint = hint(&message);
-        Self { name: name.to_owned(), position, message, hint, line }
+        let line = position.and_then(|position| text.lines().nth(position.line - 1));
+        let rest: String = match (line, position) {
+            (Some(line), Some(position)) => line.chars().skip(position.column - 1).collect(),
+            _ => String::new(),
+        };
+        let Words { message, value, hint } = wording::words(&message, &rest);
+        Self { name: name.to_owned(), position, message, hint, line: line.map(str::to_owned), value }
+    }
+
+    /// The same without the line and the value that is wrong, for files that hold secrets.
+    #[must_use]
+    pub fn without_values(self) -> Self {
+        Self { line: None, value: None, ..self }
     }
 
     fn from_yaml(name: &str, text: &str, error: &serde_yaml::Error) -> Self {
@@ -134,43 +149,17 @@ impl DocumentError {
         if let Some(at) = message.rfind(" at line ") {
             message.truncate(at);
         }
+        let position =
+            position.or_else(|| second_document(text).filter(|_| message.contains("more than one document")));
         Self::new(name, text, position, message)
     }
 }
 
-/// What usually mends an error with this message.
-fn hint(message: &str) -> Option<String> {
-    let fixed = if message.contains("missing field `version`") {
-        "write `version: 1` as the first line"
-    } else if message.contains("cannot start any token") {
-        "put quotes around a value that starts with @ or another special character, and indent with spaces"
-    } else if message.contains("more than one document") {
-        "take the second `---` out: a file is one document"
-    } else if message.contains("expected a sequence") {
-        "write a list: [one, two]"
-    } else if message.contains("there is no value here") {
-        "write the value, {} for an empty map, or [] for an empty list"
-    } else if message.contains("expected a map") || message.contains("expected struct") {
-        "write keys and values: { key: value }"
-    } else {
-        return nearest_key(message).map(|key| format!("did you mean `{key}`?"));
-    };
-    Some(fixed.to_owned())
-}
-
-/// The known key most like the unknown one, from serde's "unknown field `x`, expected one of `a`, `b`".
-fn nearest_key(message: &str) -> Option<&str> {
-    let (_, rest) =
-        message.split_once("unknown field `").or_else(|| message.split_once("unknown variant `"))?;
-    let mut quoted = rest.split('`');
-    let unknown = quoted.next()?;
-    quoted
-        .skip(1)
-        .step_by(2)
-        .map(|known| (strsim::osa_distance(unknown, known), known))
-        .filter(|(distance, known)| *distance <= known.len().div_ceil(3).max(1))
-        .min()
-        .map(|(_, known)| known)
+/// The second line of dashes, or the first one after something else.
+fn second_document(text: &str) -> Option<Position> {
+    let mut lines =
+        text.lines().enumerate().skip_while(|(_, line)| line.is_empty() || line.starts_with(['#', '-', '%']));
+    lines.find(|(_, line)| line.starts_with("---")).map(|(index, _)| Position { line: index + 1, column: 1 })
 }
 
 impl fmt::Display for DocumentError {
@@ -181,6 +170,9 @@ impl fmt::Display for DocumentError {
             write!(f, ":{line}:{column}")?;
         }
         write!(f, ": {}", self.message)?;
+        if let Some(value) = &self.value {
+            f.write_str(value)?;
+        }
         if let (Some(Position { line, column }), Some(text)) = (self.position, &self.line) {
             let number = line.to_string();
             let gutter = " ".repeat(number.len());
@@ -262,7 +254,7 @@ mod tests {
     fn an_unknown_key_is_shown_in_its_line_with_the_nearest_known_one() {
         assert_eq!(
             error("version: 1\nrepos:\n  a: { reed: [joe] }\n").to_string(),
-            "policy.yaml:3:8: repos.a: unknown field `reed`, expected `read` or `write`\n  |\n\
+            "policy.yaml:3:8: repos.a: unknown key `reed`, known here are `read` and `write`\n  |\n\
              3 |   a: { reed: [joe] }\n  |        ^\n  hint: did you mean `read`?"
         );
     }

@@ -60,6 +60,9 @@ pub enum InvalidName {
     /// A word the policy uses for something else.
     #[error("`anonymous` and `authenticated` are words of the policy, not user names")]
     Reserved,
+    /// Almost such a word: a rule for nobody, where one for many was meant.
+    #[error("this is almost `{0}`, which has a meaning here; no user may be named so in a policy")]
+    NearWord(&'static str),
     /// Not a group name.
     #[error("a group name has 1 to 256 bytes and no control characters")]
     Group,

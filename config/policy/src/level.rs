@@ -30,6 +30,9 @@ pub enum InvalidLevel {
     /// It starts with a slash and is not the root itself.
     #[error("a level has no leading slash: write `team/`, or `/` for the root")]
     LeadingSlash,
+    /// A name, and nothing that says of what.
+    #[error("a directory ends in a slash, as `team/` does, and a repository in .git, as `team.git` does")]
+    NoEnding,
     /// Neither a directory nor a repository.
     #[error("a level is `/`, a directory like `team/` or a repository like `team/test.git`, of plain names")]
     BadName,
@@ -54,6 +57,9 @@ impl LevelPath {
             return Err(InvalidLevel::LeadingSlash);
         }
         let path = text.strip_suffix('/').or_else(|| text.strip_suffix(repo_path::SUFFIX));
+        if path.is_none() && text.split('/').all(repo_path::is_name) {
+            return Err(InvalidLevel::NoEnding);
+        }
         let components = || path.into_iter().flat_map(|path| path.split('/'));
         if components().count() > repo_path::MAX_DIRECTORIES + usize::from(!text.ends_with('/')) {
             return Err(InvalidLevel::TooDeep);
@@ -265,7 +271,7 @@ mod tests {
         }
         for (text, expected) in [
             ("/team/", InvalidLevel::LeadingSlash),
-            ("team", InvalidLevel::BadName),
+            ("team", InvalidLevel::NoEnding),
             ("", InvalidLevel::BadName),
             ("a//b/", InvalidLevel::BadName),
             ("../", InvalidLevel::BadName),

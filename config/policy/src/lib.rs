@@ -36,5 +36,6 @@ pub mod setting;
 mod shape;
 pub mod subject;
 pub mod units;
+mod wording;
 
 pub use policy::Policy;

@@ -91,7 +91,7 @@ mod tests {
     #[test]
     fn mistakes_are_shown_where_they_are() {
         for (text, place, message) in [
-            ("version: 1\naccess:\n  \"/\": { reed: [joe] }\n", (3, 10), "unknown field `reed`"),
+            ("version: 1\naccess:\n  \"/\": { reed: [joe] }\n", (3, 10), "unknown key `reed`"),
             ("version: 1\naccess:\n  /team/: { read: [joe] }\n", (3, 3), "no leading slash"),
             ("version: 1\naccess:\n  team/: { read: [\"a b\"] }\n", (3, 19), "user name"),
             ("version: 1\naccess:\n  team/: { read: [\"\"] }\n", (3, 19), "user name"),

@@ -50,7 +50,7 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for SettingVisitor<T> {
     type Value = Setting<T>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the rule itself, or `off`")
+        f.write_str("the rule itself (flow: a list; protect and tags: keys and values), or `off`")
     }
 
     fn visit_str<E: de::Error>(self, text: &str) -> Result<Setting<T>, E> {

@@ -43,7 +43,10 @@ impl Subject {
             (identity::AUTHENTICATED, _) => Ok(Self::Authenticated),
             (USER_COMPONENT, _) => Ok(Self::PathUser),
             (_, Some(group)) => GroupName::parse(group).map(Self::Group),
-            (user, None) => UserName::parse(user).map(Self::User),
+            (user, None) => match near_word(user) {
+                Some(word) => Err(identity::InvalidName::NearWord(word)),
+                None => UserName::parse(user).map(Self::User),
+            },
         }
     }
 }
@@ -123,6 +126,16 @@ impl Subjects {
         self.0.binary_search_by(order).is_ok()
     }
 }
+
+/// The word of the policy that a name is a slip away from.
+fn near_word(name: &str) -> Option<&'static str> {
+    let folded = name.to_ascii_lowercase();
+    let words = [identity::ANONYMOUS, identity::AUTHENTICATED];
+    words.into_iter().find(|word| folded.len() > 4 && strsim::osa_distance(&folded, word) <= MAX_SLIP)
+}
+
+/// Two letters left out, doubled or mistaken; two letters more and it is a name.
+const MAX_SLIP: usize = 2;
 
 /// Every group these rules name, sorted.
 pub(crate) fn groups<'s>(rules: impl IntoIterator<Item = &'s Subjects>) -> Box<[GroupName]> {
