@@ -14,7 +14,8 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
+use daemon::shell::{Completions, Manual};
 use policy::git_request::Access;
 
 use crate::load::Problem;
@@ -46,6 +47,11 @@ pub enum Command {
     Import(import::Format),
     /// Make the argon2id hash of a password, asked for or read from standard input
     HashPassword,
+    /// Print what a shell needs to complete this program's commands
+    Completions(Completions),
+    /// Write manual pages
+    #[command(hide = true)]
+    Man(Manual),
 }
 
 /// Which configuration.
@@ -67,6 +73,8 @@ impl Cli {
             Command::Diff(arguments) => return diff::run(&arguments),
             Command::Import(format) => return import::run(&format),
             Command::HashPassword => hash_password::run(),
+            Command::Completions(arguments) => arguments.print(Self::command()).map_err(Failure::other),
+            Command::Man(arguments) => arguments.write(Self::command()).map_err(Failure::other),
         };
         done.map(|()| ExitCode::SUCCESS)
     }

@@ -7,7 +7,8 @@ pub mod serve;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
+use daemon::shell::{Completions, Manual};
 
 use crate::config::LoadError;
 use crate::server::StartError;
@@ -28,6 +29,11 @@ enum Command {
     Check(ConfigFile),
     /// Create a bare repository with safe settings below the project root
     CreateRepo(create_repo::Arguments),
+    /// Print what a shell needs to complete this program's commands
+    Completions(Completions),
+    /// Write manual pages
+    #[command(hide = true)]
+    Man(Manual),
 }
 
 /// Where the configuration is.
@@ -70,6 +76,8 @@ impl Cli {
             Command::Serve(config) => serve::run(&config.path),
             Command::Check(config) => check::run(&config.path),
             Command::CreateRepo(arguments) => create_repo::run(&arguments),
+            Command::Completions(arguments) => Ok(arguments.print(Self::command())?),
+            Command::Man(arguments) => Ok(arguments.write(Self::command())?),
         }
     }
 }

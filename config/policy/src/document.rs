@@ -31,6 +31,12 @@ pub struct DocumentError {
     pub message: String,
     /// What to do about it.
     pub hint: Option<String>,
+    excerpt: Option<Box<Excerpt>>,
+}
+
+/// What an error shows of the document.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Excerpt {
     /// The line the position is on.
     line: Option<String>,
     /// What follows the message: the value that is wrong.
@@ -60,8 +66,7 @@ pub fn parse<T: DeserializeOwned>(name: &str, bytes: &[u8], limit: usize) -> Res
         position: None,
         message,
         hint: Some(hint.to_owned()),
-        line: None,
-        value: None,
+        excerpt: None,
     };
     if bytes.len() > limit {
         let message = format!("the file has {} bytes, more than the limit of {limit}", bytes.len());
@@ -119,8 +124,7 @@ fn not_utf8(name: &str, bytes: &[u8], at: usize) -> DocumentError {
         position: Some(Position { line, column }),
         message: "this byte is not UTF-8".to_owned(),
         hint: Some("save the file as UTF-8".to_owned()),
-        line: None,
-        value: None,
+        excerpt: None,
     }
 }
 
@@ -134,13 +138,14 @@ impl DocumentError {
             _ => String::new(),
         };
         let Words { message, value, hint } = wording::words(&message, &rest);
-        Self { name: name.to_owned(), position, message, hint, line: line.map(str::to_owned), value }
+        let excerpt = Some(Box::new(Excerpt { line: line.map(str::to_owned), value }));
+        Self { name: name.to_owned(), position, message, hint, excerpt }
     }
 
     /// The same without the line and the value that is wrong, for files that hold secrets.
     #[must_use]
     pub fn without_values(self) -> Self {
-        Self { line: None, value: None, ..self }
+        Self { excerpt: None, ..self }
     }
 
     fn from_yaml(name: &str, text: &str, error: &serde_yaml::Error) -> Self {
@@ -170,10 +175,12 @@ impl fmt::Display for DocumentError {
             write!(f, ":{line}:{column}")?;
         }
         write!(f, ": {}", self.message)?;
-        if let Some(value) = &self.value {
+        let excerpt = self.excerpt.as_deref();
+        if let Some(value) = excerpt.and_then(|excerpt| excerpt.value.as_deref()) {
             f.write_str(value)?;
         }
-        if let (Some(Position { line, column }), Some(text)) = (self.position, &self.line) {
+        let line = excerpt.and_then(|excerpt| excerpt.line.as_deref());
+        if let (Some(Position { line, column }), Some(text)) = (self.position, line) {
             let number = line.to_string();
             let gutter = " ".repeat(number.len());
             let indent: String =
