@@ -10,6 +10,7 @@ mod mistakes; // what is said about typical mistakes
 mod process; // the program itself: signals, exit codes, logs
 mod reload; // files that change under a running daemon
 mod samples; // the files in config/
+mod schema; // the schemas of the configuration files are current
 mod service_manager; // what systemd is told, and hands over
 mod stage; // starts a server in a directory of its own, and asks it
 mod statuses; // who gets which answer

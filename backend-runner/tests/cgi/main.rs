@@ -8,6 +8,8 @@ mod stage;
 
 // What is said about typical mistakes in the configuration.
 mod mistakes;
+// The schema of the configuration is current.
+mod schema;
 // What is refused before anything runs.
 mod decision;
 mod refusal;
