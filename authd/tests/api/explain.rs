@@ -39,7 +39,7 @@ access
 ├─ / (policy.yaml:3)
 │       read  kim              somebody else    policy.yaml:3
 └─ team/ (policy.yaml:4)
-        read  @developers      for this caller, but reading is not writing policy.yaml:5
+        read  @developers      reading only     policy.yaml:5
       ✓ write joe              counts           policy.yaml:6
 "
     );
@@ -53,7 +53,7 @@ fn a_denied_request_exits_3_and_says_why() {
             "nothing that is written for this repository grants it",
         ),
         ("--user joe --repo old/a.git --access write", "old/ is frozen: nobody writes there or below"),
-        ("--user kim --repo secret/a.git", "for this caller, but cut off"),
+        ("--user kim --repo secret/a.git", "✗ read  kim              cut off"),
         ("--user kim --repo secret/a.git", "inherit: false, nothing from above counts"),
         ("--anonymous --repo team/a.git", "anonymous: no credentials are sent"),
         ("--user eve --repo public/a.git", "no directory that can be asked here knows this user"),

@@ -12,6 +12,7 @@ mod reload; // files that change under a running daemon
 mod samples; // the files in config/
 mod schema; // the schemas of the configuration files are current
 mod service_manager; // what systemd is told, and hands over
+mod shell; // completions and manual pages
 mod stage; // starts a server in a directory of its own, and asks it
 mod statuses; // who gets which answer
 mod upstream; // front servers that name the user

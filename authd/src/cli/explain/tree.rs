@@ -128,11 +128,11 @@ fn grant(answer: &Answer<'_>, level: &str, grant: &Grant<'_>) -> String {
     let place = answer.written.place(&["access", level, grant.access.as_str(), &subject]).unwrap_or_default();
     let frozen = answer.access == Access::Write && answer.explanation.frozen_by().is_some();
     let (mark, words) = match grant.effect {
-        Effect::Counts if frozen => (' ', "would count, were nothing frozen"),
+        Effect::Counts if frozen => (' ', "frozen"),
         Effect::Counts => ('✓', "counts"),
         Effect::OtherCaller => (' ', "somebody else"),
-        Effect::OnlyRead => (' ', "for this caller, but reading is not writing"),
-        Effect::CutOff => ('✗', "for this caller, but cut off"),
+        Effect::OnlyRead => (' ', "reading only"),
+        Effect::CutOff => ('✗', "cut off"),
     };
     format!("{mark} {:<5} {subject:<16} {words:<16} {place}", grant.access.as_str())
 }
