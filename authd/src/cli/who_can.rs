@@ -70,7 +70,8 @@ impl<'a> Everybody<'a> {
     fn new(loaded: &Loaded, asked: &'a Arguments, explanation: &Explanation<'_>) -> Self {
         let written = Written::read(&loaded.config.policy_file);
         let grants = explanation.grantees(asked.access);
-        let known: Vec<_> = loaded.directories.known_users().collect();
+        let mut known: Vec<_> = loaded.directories.known_users().collect();
+        known.sort_by(|a, b| a.name.cmp(&b.name));
         let place = |grant: &Grantee<'_>| Place::new(grant, &written);
         let first = |wanted: &Subject| grants.iter().find(|grant| grant.subject == wanted).map(place);
         let frozen = explanation.frozen_by().filter(|_| asked.access == Access::Write);

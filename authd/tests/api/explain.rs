@@ -232,3 +232,23 @@ team/
     assert_eq!(json["changes"][0]["subject"], "ann");
     assert_eq!(desk.run("diff policy.yaml missing.yaml").code, 64);
 }
+
+#[test]
+fn what_the_documentation_shows_is_what_the_commands_print() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let documentation = std::fs::read_to_string(root.join("ARCHITECTURE.md")).unwrap();
+    for command in ["explain --user joe --repo team/test.git --branch master", "who-can --repo team/test.git"]
+    {
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_authd"))
+            .args(command.split(' '))
+            .args(["--config", "authd.yaml"])
+            .current_dir(root.join("config"))
+            .output()
+            .unwrap();
+        let printed = String::from_utf8(output.stdout).unwrap();
+        assert!(
+            documentation.contains(&printed),
+            "ARCHITECTURE.md does not show what `authd {command}` prints:\n{printed}"
+        );
+    }
+}

@@ -72,17 +72,20 @@ impl Draft {
 
     fn policy(&self) -> String {
         let mut text =
-            "# Who may do what, imported; see import-report.txt for what could not be kept.\nversion: 1\n\n"
+            "# Who may do what, imported; see import-report.txt for what could not be kept.\nversion: 1\n"
                 .to_owned();
-        text += if self.access.is_empty() { "access: {}\n" } else { "access:\n" };
-        for (level, grants) in &self.access {
-            text += &format!("  {}: {}\n", quoted(level.as_str()), grants.yaml());
-        }
         if !self.branches.is_empty() {
             text += "\nbranches:\n";
         }
         for (level, branches) in &self.branches {
             text += &format!("  {}:\n{}", quoted(level.as_str()), branches.yaml());
+        }
+        text += if self.access.is_empty() { "\naccess: {}\n" } else { "\naccess:\n" };
+        // What takes away comes first: a file that is cut off must not allow more than the whole one.
+        for cuts_off in [true, false] {
+            for (level, grants) in self.access.iter().filter(|(_, grants)| grants.cut_off == cuts_off) {
+                text += &format!("  {}: {}\n", quoted(level.as_str()), grants.yaml());
+            }
         }
         text
     }
