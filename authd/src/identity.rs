@@ -26,7 +26,7 @@ use crate::network::Client;
 use crate::request::{AuthRequest, Vouched};
 use accounts::{Account, Accounts};
 use hash::StoredHash;
-use ldap::{Checked, Ldap, Member};
+use ldap::{Checked, Ldap, Member, Unavailable};
 use login::{Login, LoginError, Logins, Proof};
 use upstream::Upstream;
 
@@ -217,9 +217,22 @@ impl Directories {
         everybody.map(|account| &account.user).filter(move |user| seen.insert(&user.name))
     }
 
-    /// The user of this name, and the file that answers for them.
-    pub fn known_user(&self, name: &UserName) -> Option<(&str, &Arc<User>)> {
-        self.files().find_map(|(directory, accounts)| Some((directory, &accounts.find(name)?.user)))
+    /// The user of this name, and the directory that answers for them, without a password.
+    pub async fn look_up(&self, name: &UserName) -> Result<Option<(Arc<str>, Arc<User>)>, Unavailable> {
+        for directory in &self.list {
+            let found = match &directory.source {
+                Source::File(accounts) => accounts.find(name).map(|account| Arc::clone(&account.user)),
+                Source::Ldap(ldap) => match ldap.fold(name.as_str()) {
+                    Some(name) => ldap.user(&name, ldap.deadline()).await?.into(),
+                    None => None,
+                },
+                Source::Upstream(_) => None,
+            };
+            if let Some(user) = found {
+                return Ok(Some((Arc::clone(&directory.name), user)));
+            }
+        }
+        Ok(None)
     }
 
     /// Whether every user there is stands in a file.

@@ -85,7 +85,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         Ok(asked) => asked,
         Err(refusal) => return not_git(arguments, refusal),
     };
-    let caller = Caller::find(&loaded, arguments.user.as_ref(), &arguments.group);
+    let caller = Caller::find(&loaded, arguments.user.as_ref(), &arguments.group)?;
     let answer = Answer {
         repo: &asked.repo,
         access: asked.access,

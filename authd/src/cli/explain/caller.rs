@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use policy::identity::{GroupName, Identity, User, UserName};
+use tokio::runtime::Builder;
 
+use crate::cli::Failure;
 use crate::cli::origin::Written;
 use crate::config::DirectoryKind;
 use crate::load::Loaded;
@@ -30,22 +32,28 @@ pub(super) enum Source {
 }
 
 impl Caller {
-    /// Looks the user up as a login would, or believes the groups given.
-    pub(super) fn find(loaded: &Loaded, user: Option<&UserName>, groups: &[GroupName]) -> Self {
+    /// Looks the user up as a login would, in servers too, or believes the groups given.
+    pub(super) fn find(
+        loaded: &Loaded,
+        user: Option<&UserName>,
+        groups: &[GroupName],
+    ) -> Result<Self, Failure> {
         let Some(name) = user else {
-            return Self { identity: Identity::Anonymous, source: Source::Nobody, groups: Vec::new() };
+            return Ok(Self { identity: Identity::Anonymous, source: Source::Nobody, groups: Vec::new() });
         };
         if !groups.is_empty() {
             let given = groups.iter().map(|group| (group.clone(), None)).collect();
-            return Self { identity: made_up(name, groups), source: Source::Given, groups: given };
+            return Ok(Self { identity: made_up(name, groups), source: Source::Given, groups: given });
         }
-        let Some((directory, user)) = loaded.directories.known_user(name) else {
-            return Self { identity: made_up(name, &[]), source: Source::Unknown, groups: Vec::new() };
+        let runtime = Builder::new_current_thread().enable_all().build().map_err(Failure::other)?;
+        let found = runtime.block_on(loaded.directories.look_up(name)).map_err(Failure::other)?;
+        let Some((directory, user)) = found else {
+            return Ok(Self { identity: made_up(name, &[]), source: Source::Unknown, groups: Vec::new() });
         };
-        let places = Places::of(loaded, directory);
+        let places = Places::of(loaded, &directory);
         let groups = user.groups.iter().map(|group| (group.clone(), places.group(name, group))).collect();
-        let source = Source::Directory { name: directory.to_owned(), place: places.user(name) };
-        Self { identity: Identity::User(Arc::clone(user)), source, groups }
+        let source = Source::Directory { name: directory.to_string(), place: places.user(name) };
+        Ok(Self { identity: Identity::User(user), source, groups })
     }
 
     /// A login of this user would be refused.

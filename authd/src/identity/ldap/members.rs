@@ -26,6 +26,15 @@ pub enum Member {
     Nobody,
 }
 
+impl From<Member> for Option<Arc<User>> {
+    fn from(member: Member) -> Self {
+        match member {
+            Member::User(user) => Some(user),
+            Member::Nobody => None,
+        }
+    }
+}
+
 impl Members {
     /// Answers count for `ttl`.
     pub(super) fn new(cache: CacheConfig, ttl: Duration) -> Self {
