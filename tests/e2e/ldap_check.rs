@@ -27,6 +27,22 @@ fn each_step_is_proved_against_the_server_and_no_secret_is_shown() {
 }
 
 #[test]
+fn explain_looks_a_user_up_as_a_login_would() {
+    let slapd = Slapd::start().unwrap();
+    let ask = |user: &str| {
+        let words = ["--user", user, "--repo", "developers/a.git"];
+        Authd::run(&slapd.directory(), "explain", &words).unwrap()
+    };
+    let (code, text) = ask("alice");
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains("alice, known to directory `ldap`") && text.contains("@developers"), "{text}");
+    let (code, text) = ask("nobody");
+    assert_eq!(code, Some(3), "{text}");
+    assert!(text.contains("unknown"), "{text}");
+    assert_eq!(slapd.lines(&["method=128", "uid="]).len(), 0, "nobody's password was tried");
+}
+
+#[test]
 fn what_does_not_work_is_named_and_is_exit_code_64() {
     let slapd = Slapd::start().unwrap();
     let gone = directory(&[&slapd.url(), "ldap://127.0.0.1:1"]);

@@ -69,9 +69,14 @@ impl Authd {
 
     /// Runs `authd check` with these arguments on such a configuration: exit code, and what was printed.
     pub fn check(directories: &str, arguments: &[&str]) -> Result<(Option<i32>, String)> {
+        Self::run(directories, "check", arguments)
+    }
+
+    /// Runs a command of `authd` on a configuration with these directories: its exit code and all it prints.
+    pub fn run(directories: &str, subcommand: &str, arguments: &[&str]) -> Result<(Option<i32>, String)> {
         let directory = prepare(directories, "")?;
         let mut command = Command::new(program("authd")?);
-        command.arg("check").arg("--config").arg(directory.path().join("etc/authd.yaml")).args(arguments);
+        command.arg(subcommand).arg("--config").arg(directory.path().join("etc/authd.yaml")).args(arguments);
         let output = command.env("PATH", "/usr/bin:/bin").output()?;
         let text = format!("{}{}", crate::git::text(&output.stdout), crate::git::text(&output.stderr));
         Ok((output.status.code(), text))
