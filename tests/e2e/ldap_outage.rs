@@ -74,11 +74,11 @@ fn what_was_known_is_forgotten_when_its_time_is_over() {
 #[test]
 fn a_hundred_logins_at_a_silent_server_are_answered_by_the_deadline() {
     let silent = FakeLdap::start(|_| vec![]).unwrap();
-    let authd = Authd::start(&directory(&[&silent.url()]), "").unwrap();
+    let authd = Authd::start(&directory(&[&silent.url()]), "failures: { per_client: 500 }\n").unwrap();
     let answers: Vec<Answer> = thread::scope(|scope| {
         let authd = &authd;
         let ask = |number: usize| move || authd.ask(&format!("u{number}"), "password", "any").unwrap();
-        let tasks: Vec<_> = (0..40).map(|number| scope.spawn(ask(number))).collect();
+        let tasks: Vec<_> = (0..100).map(|number| scope.spawn(ask(number))).collect();
         assert_eq!(authd.admin("/healthz").unwrap().status, 200);
         tasks.into_iter().map(|task| task.join().unwrap()).collect()
     });
