@@ -4,6 +4,7 @@
 //! What ending and reloading mean is the daemon's business; this module only says when.
 
 use std::io;
+use std::pin::pin;
 use std::time::Duration;
 
 use sd_notify::NotifyState;
@@ -29,17 +30,26 @@ impl Signals {
 
     /// Says the daemon is ready, then waits for the signal to end, asking for reloads and feeding the service
     /// manager's watchdog meanwhile. Whoever reloads tells the service manager.
-    pub async fn until_shutdown(mut self, mut reload: impl AsyncFnMut()) {
+    pub async fn until_shutdown(self, mut reload: impl AsyncFnMut()) {
+        let Self { mut terminate, mut interrupt, mut hangup } = self;
         notify_ready();
         let watchdog = sd_notify::watchdog_enabled();
         let mut beat = tokio::time::interval(watchdog.map_or(IDLE_BEAT, |limit| limit / 2));
-        loop {
-            tokio::select! {
-                _ = self.terminate.recv() => break,
-                _ = self.interrupt.recv() => break,
-                _ = self.hangup.recv() => reload().await,
-                _ = beat.tick() => if watchdog.is_some() { notify(&[NotifyState::Watchdog]) },
-            }
+        let mut going_on = true;
+        while going_on {
+            let mut reloading = pin!(async {
+                hangup.recv().await;
+                reload().await;
+            });
+            going_on = loop {
+                // A reload that hangs on dead storage must not keep the daemon from ending, nor from being alive.
+                tokio::select! {
+                    _ = terminate.recv() => break false,
+                    _ = interrupt.recv() => break false,
+                    () = &mut reloading => break true,
+                    _ = beat.tick() => if watchdog.is_some() { notify(&[NotifyState::Watchdog]) },
+                }
+            };
         }
         notify(&[NotifyState::Stopping]);
     }

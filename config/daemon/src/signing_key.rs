@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use policy::decision::SigningKey;
 
-use crate::files::Stamp;
+use crate::files::{self, Stamp};
 
 /// A signing key file that is read again when it is replaced.
 #[derive(Debug)]
@@ -118,7 +118,7 @@ impl KeyFile {
         if Stamp::of(&self.path).is_none_or(|now| now == seen.identity) {
             return Ok(());
         }
-        let file = open(&self.path).map_err(|source| self.unreadable(source))?;
+        let file = files::open(&self.path).map_err(|source| self.unreadable(source))?;
         let (key, identity) = read(&self.path, file)?;
         seen.identity = identity;
         self.key.store(Arc::new(key));
@@ -138,18 +138,12 @@ struct Seen {
     checked: Instant,
 }
 
-/// Never waits: a pipe in the file's place would not say anything. It is refused when its length is looked at.
-fn open(path: &Path) -> io::Result<File> {
-    let flags = rustix::fs::OFlags::NONBLOCK.bits();
-    OpenOptions::new().read(true).custom_flags(flags.cast_signed()).open(path)
-}
-
 fn open_or_create(path: &Path) -> Result<File, KeyError> {
     let read_error = |source| KeyError::Read { path: path.to_owned(), source };
-    match open(path) {
+    match files::open(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             create(path).map_err(|source| KeyError::Create { path: path.to_owned(), source })?;
-            open(path).map_err(read_error)
+            files::open(path).map_err(read_error)
         }
         opened => opened.map_err(read_error),
     }

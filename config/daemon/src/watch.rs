@@ -129,10 +129,17 @@ const RETIREMENT: Duration = Duration::from_millis(500);
 impl Drop for Watch {
     fn drop(&mut self) {
         let _ = self.sender.send(Message::Stop);
-        // A panic there has been reported; there is nothing to add.
-        let _ = self.thread.take().map(JoinHandle::join);
+        let Some(thread) = self.thread.take() else { return };
+        // A thread that reads from dead storage does not end; the daemon does, and takes it along.
+        let started = Instant::now();
+        while !thread.is_finished() && started.elapsed() < FAREWELL {
+            thread::sleep(Duration::from_millis(5));
+        }
     }
 }
+
+/// How long the end of the thread is waited for.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 impl Default for Pace {
     fn default() -> Self {
