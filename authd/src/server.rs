@@ -128,7 +128,7 @@ fn flatten(ended: Result<io::Result<()>, JoinError>) -> Result<(), RunError> {
     Ok(ended??)
 }
 
-/// Longer than nginx keeps its side (60 s): who closes first must be the one who sends.
+/// Longer than nginx keeps its side (30 s in nginx/gitward-http.conf): who closes first must be the one who sends.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
 
 /// The longest wait for a password check, with a margin.

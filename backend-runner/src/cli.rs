@@ -23,7 +23,7 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run the daemon; SIGTERM drains it, SIGHUP reloads the policy
+    /// Run the daemon; SIGTERM drains it, SIGHUP reloads the configuration
     Serve(ConfigFile),
     /// Look at configuration, policy, git and the project root, and print what is wrong
     Check(ConfigFile),

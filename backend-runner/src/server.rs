@@ -121,7 +121,7 @@ impl Server {
     }
 }
 
-/// The HTTP side. nginx keeps connections for 60 s, so they are kept longer here: whoever closes first must be nginx.
+/// The HTTP side. nginx keeps connections for 30 s (nginx/gitward-http.conf), so they are kept longer here: whoever closes first must be nginx.
 fn workers(listener: Listener, state: web::Data<State>) -> io::Result<Workers> {
     let drain = state.runner().config.limits.drain + 2 * GRACE;
     let server = HttpServer::new(move || {
