@@ -82,7 +82,7 @@ fn a_mistake_is_shown_in_full_by_both_daemons_while_the_last_good_policy_stays()
     for daemon in ["authd", "backend-runner"] {
         until_true("the report", SOON, || !error(&stack, daemon).is_empty()).unwrap();
         let error = error(&stack, daemon);
-        for part in ["policy.yaml:3:10: ", "unknown field `reed`", "| ", "^", "did you mean `read`?"] {
+        for part in ["policy.yaml:3:10: ", "unknown key `reed`", "| ", "^", "did you mean `read`?"] {
             assert!(error.contains(part), "{daemon}: {part:?} is not in {error}");
         }
         assert!(stack.metric(daemon, "gitward_config_last_reload_success").unwrap() < 1.0);
