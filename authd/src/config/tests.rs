@@ -102,7 +102,7 @@ fn a_directory_takes_the_keys_of_its_own_type_only() {
         ("{ type: ldap, urls: [], users: { base: dc=x } }", "needs at least one server"),
         ("{ type: ldap, urls: [ldap://dc1], users: { base: dc=x } }", "passwords in the clear"),
         ("{ type: ldap, urls: [http://dc1], users: { base: dc=x } }", "invalid server"),
-        ("{ type: ldap, urls: [ldaps://dc1], bind_password: x, users: { base: dc=x } }", "unknown field"),
+        ("{ type: ldap, urls: [ldaps://dc1], bind_password: x, users: { base: dc=x } }", "unknown key"),
         ("{ type: ldap, urls: [ldaps://dc1], bind_dn: cn=x, users: { base: dc=x } }", "need one another"),
         ("{ type: ldap, urls: [ldaps://dc1], users: { base: dc=x, filter: '(uid=*)' } }", "needs {user}"),
         ("{ type: users, file: u, urls: [ldaps://dc1] }", "has no key `urls`"),

@@ -56,7 +56,7 @@ fn a_denied_request_exits_3_and_says_why() {
         ("--user kim --repo secret/a.git", "✗ read  kim              cut off"),
         ("--user kim --repo secret/a.git", "inherit: false, nothing from above counts"),
         ("--anonymous --repo team/a.git", "anonymous: no credentials are sent"),
-        ("--user eve --repo public/a.git", "no directory that can be asked here knows this user"),
+        ("--user eve --repo public/a.git", "no directory knows this user"),
         ("--user joe --repo a.git --json", "\"reason\": \"no-grant\""),
     ] {
         let done = desk().run(&format!("explain {arguments}"));

@@ -281,6 +281,9 @@ fn an_ldap_url_of_apache_becomes_a_directory_without_its_password() {
     ] {
         assert!(authd.contains(line), "{line}\n{authd}");
     }
+    let checked = desk.run("check --config new/authd.yaml");
+    assert!(checked.err.contains("/run/secrets/ldap") || checked.code == 0, "{checked:?}");
+    assert!(!checked.err.contains("unknown key"), "{checked:?}");
     assert!(!authd.contains("hunter2") && !report.contains("hunter2"));
     assert!(desk.read("new/policy.yaml").contains("\"/\": { write: [\"@dev\"] }"));
 }

@@ -55,6 +55,17 @@ fn the_schemas_know_the_keys_the_program_knows() {
         ("authd", "/properties/cache", "version: 1\ncache: { nothing: 1 }\n"),
         ("authd", "/properties/failures", "version: 1\nfailures: { nothing: 1 }\n"),
         ("authd", "/$defs/directory", "version: 1\ndirectories:\n  - { nothing: 1 }\n"),
+        (
+            "authd",
+            "/$defs/ldap_users",
+            "version: 1\ndirectories:\n  - { type: ldap, users: { nothing: 1 } }\n",
+        ),
+        (
+            "authd",
+            "/$defs/ldap_groups",
+            "version: 1\ndirectories:\n  - { type: ldap, groups: { nothing: 1 } }\n",
+        ),
+        ("authd", "/$defs/ldap_tls", "version: 1\ndirectories:\n  - { type: ldap, tls: { nothing: 1 } }\n"),
     ] {
         let known = in_program(&format!("{name}.yaml"), text);
         assert_eq!(in_schema(&schema(name), pointer), known, "{name}{pointer}");

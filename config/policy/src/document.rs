@@ -138,7 +138,10 @@ impl DocumentError {
             _ => String::new(),
         };
         let Words { message, value, hint } = wording::words(&message, &rest);
-        let excerpt = Some(Box::new(Excerpt { line: line.map(str::to_owned), value }));
+        // A password where there is no key for one is not shown either: errors end up in logs.
+        let is_secret = line.is_some_and(|line| line.contains("password:"));
+        let excerpt = Excerpt { line: line.map(str::to_owned), value };
+        let excerpt = (!is_secret).then(|| Box::new(excerpt));
         Self { name: name.to_owned(), position, message, hint, excerpt }
     }
 
@@ -303,6 +306,12 @@ mod tests {
     #[test]
     fn an_unquoted_at_sign_gets_a_hint_about_quotes() {
         assert!(error("version: 1\nrepos:\n  a: { read: [@staff] }\n").hint.unwrap().contains("quotes"));
+    }
+
+    #[test]
+    fn a_line_with_a_password_in_it_is_not_shown() {
+        let shown = error("version: 1\nbind_password: @hunter2\n").to_string();
+        assert!(shown.starts_with("policy.yaml:2:16: ") && !shown.contains("hunter2"), "{shown}");
     }
 
     #[test]

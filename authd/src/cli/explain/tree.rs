@@ -55,9 +55,7 @@ fn headline(answer: &Answer<'_>) -> String {
     let (name, access, repo) = (answer.caller.name(), answer.access, answer.repo);
     let why = match (answer.outcome(), answer.explanation.verdict) {
         (Outcome::Granted, Verdict::Allow(permit)) => format!("granted at {}", permit.level),
-        (Outcome::UnknownUser, _) => {
-            "no directory that can be asked here knows this user: a login is answered 401".to_owned()
-        }
+        (Outcome::UnknownUser, _) => "no directory knows this user: a login is answered 401".to_owned(),
         (Outcome::Frozen, Verdict::Deny(Denial::Frozen(level))) => {
             format!("{level} is frozen: nobody writes there or below")
         }
