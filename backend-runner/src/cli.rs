@@ -2,6 +2,8 @@
 
 pub mod check;
 pub mod create_repo;
+pub mod install_hooks;
+pub mod maintain;
 pub mod serve;
 
 use std::path::PathBuf;
@@ -11,6 +13,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 use daemon::shell::{Completions, Manual};
 
 use crate::config::LoadError;
+use crate::managed_hooks::InstallError;
 use crate::server::StartError;
 
 /// Runs git for requests that authd has permitted.
@@ -29,6 +32,10 @@ enum Command {
     Check(ConfigFile),
     /// Create a bare repository with safe settings below the project root
     CreateRepo(create_repo::Arguments),
+    /// Remove what broken pushes left in repositories, and report locks nobody holds
+    Maintain(maintain::Arguments),
+    /// Fill the directory of the managed hooks
+    InstallHooks(install_hooks::Arguments),
     /// Print what a shell needs to complete this program's commands
     Completions(Completions),
     /// Write manual pages
@@ -61,6 +68,12 @@ pub enum CommandError {
     /// The repository cannot be created.
     #[error(transparent)]
     Create(#[from] create_repo::CreateError),
+    /// The hooks cannot be installed.
+    #[error(transparent)]
+    Install(#[from] InstallError),
+    /// Something was found that should be looked at.
+    #[error("{0} problems found")]
+    Problems(usize),
     /// The system refused something.
     #[error(transparent)]
     System(#[from] std::io::Error),
@@ -76,6 +89,8 @@ impl Cli {
             Command::Serve(config) => serve::run(&config.path),
             Command::Check(config) => check::run(&config.path),
             Command::CreateRepo(arguments) => create_repo::run(&arguments),
+            Command::Maintain(arguments) => maintain::run(&arguments),
+            Command::InstallHooks(arguments) => install_hooks::run(&arguments),
             Command::Completions(arguments) => Ok(arguments.print(Self::command())?),
             Command::Man(arguments) => Ok(arguments.write(Self::command())?),
         }
@@ -91,6 +106,7 @@ impl CommandError {
             | Self::Start(StartError::Load(_) | StartError::Git(_) | StartError::Directory { .. }) => {
                 ExitCode::from(64)
             }
+            Self::Problems(_) => ExitCode::from(64),
             Self::Create(error) if error.is_name() => ExitCode::from(65),
             _ => ExitCode::FAILURE,
         }

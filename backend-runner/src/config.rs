@@ -47,6 +47,8 @@ pub struct Config {
     pub hooks: Hooks,
     /// How much, how many, how long.
     pub limits: Limits,
+    /// Where every request leaves a record.
+    pub audit_log: Option<PathBuf>,
 }
 
 /// Hooks of all repositories.
@@ -58,6 +60,8 @@ pub struct Hooks {
     pub timeout: std::time::Duration,
     /// Where a site's own hooks are.
     pub external: Option<PathBuf>,
+    /// Where pushes get their private directories.
+    pub scratch: PathBuf,
 }
 
 /// How much, how many, how long.
@@ -127,10 +131,12 @@ impl Config {
             allow_filter: raw.allow_filter,
             push_options: raw.push_options,
             engine: raw.engine,
+            audit_log: raw.audit_log.map(beside),
             hooks: Hooks {
                 directory: raw.hooks.directory.map(beside),
                 timeout: raw.hooks.timeout.duration(),
                 external: raw.hooks.external.map(beside),
+                scratch: raw.hooks.scratch.map_or_else(runtime_directory, beside),
             },
             limits: raw.limits.into(),
         })
@@ -142,6 +148,7 @@ impl Config {
         let keys = [
             ("listen", self.listen != started.listen),
             ("admin", self.admin != started.admin),
+            ("audit_log", self.audit_log != started.audit_log),
             ("limits.drain", self.limits.drain != started.limits.drain),
         ];
         keys.into_iter().filter_map(|(key, differs)| differs.then_some(key)).collect()
@@ -195,6 +202,8 @@ struct RawConfig {
     hooks: RawHooks,
     #[serde(default)]
     limits: RawLimits,
+    #[serde(default)]
+    audit_log: Option<PathBuf>,
 }
 
 #[derive(Deserialize)]
@@ -203,6 +212,7 @@ struct RawHooks {
     directory: Option<PathBuf>,
     timeout: Seconds,
     external: Option<PathBuf>,
+    scratch: Option<PathBuf>,
 }
 
 #[derive(Deserialize)]
@@ -222,7 +232,7 @@ struct RawLimits {
 
 impl Default for RawHooks {
     fn default() -> Self {
-        Self { directory: None, timeout: seconds(60), external: None }
+        Self { directory: None, timeout: seconds(60), external: None, scratch: None }
     }
 }
 
@@ -289,6 +299,15 @@ fn default_git() -> PathBuf {
     "/usr/bin/git".into()
 }
 
+/// The directory the service manager made for this daemon, or the system's for temporary files.
+fn runtime_directory() -> PathBuf {
+    let listed = std::env::var("RUNTIME_DIRECTORY").unwrap_or_default();
+    match listed.split(':').next() {
+        Some(first) if first.starts_with('/') => first.into(),
+        _ => std::env::temp_dir(),
+    }
+}
+
 fn yes() -> bool {
     true
 }
@@ -317,8 +336,8 @@ mod tests {
             "version: 1\nlisten: unix:/run/gitward/backend-runner.sock\nadmin: 127.0.0.1:9182\n\
              repositories: git\npolicy_file: policy.yaml\nsigning_key_file: /run/gitward/signing.key\n\
              git: /usr/bin/git\nexport_all: false\ndumb_http: true\nallow_filter: true\npush_options: true\nengine: http-backend\n\
-             hooks: { directory: /usr/lib/gitward/hooks, timeout: 60s, external: hooks }\n\
-             limits: { running: 4, per_repository: 3, per_user: 2, queue: 1s, idle: 2s, request: 1h, push_size: 5MiB, push_memory: 1GiB, negotiation: 1MiB, drain: 4s }\n",
+             hooks: { directory: /usr/lib/gitward/hooks, timeout: 60s, external: hooks, scratch: /tmp }\n\
+             limits: { running: 4, per_repository: 3, per_user: 2, queue: 1s, idle: 2s, request: 1h, push_size: 5MiB, push_memory: 1GiB, negotiation: 1MiB, drain: 4s }\naudit_log: audit.jsonl\n",
         )
         .unwrap();
         assert_eq!(config.repositories, Path::new("/etc/gitward/git"));
@@ -337,7 +356,7 @@ mod tests {
 
     #[test]
     fn a_setting_of_another_version_is_refused_by_name() {
-        for key in ["cache: {}", "aliases: {}", "audit_log: /a", "web: gitweb", "repository: /srv"] {
+        for key in ["cache: {}", "aliases: {}", "web: gitweb", "repository: /srv"] {
             let error =
                 parse(&format!("version: 1\nrepositories: /srv/git\n{key}\n")).unwrap_err().to_string();
             assert!(error.contains(key.split(':').next().unwrap()) && error.contains(":3:"), "{error}");

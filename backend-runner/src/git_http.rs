@@ -5,8 +5,10 @@
 //! See git's `http-protocol` manual page and git-http-backend(1).
 
 mod body;
+mod push;
 mod refusal;
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue};
@@ -23,6 +25,7 @@ use crate::cgi::response::Head;
 use crate::config::Limits;
 use crate::engine::{EngineKind, Plan};
 use crate::job::Job;
+use crate::push::directory::PushDirectory;
 use crate::repository::{self, Repository};
 use crate::runner::Runner;
 use crate::state::State;
@@ -70,7 +73,9 @@ async fn serve(
         () = runner.stop.cancelled() => return Err(Refusal::Stopping),
     };
 
-    let settings = Settings { hidden_refs: &hidden_refs, ..runner.settings() };
+    let (rules, push) = push::prepare(runner, decision).await?;
+    let log_directory = push.as_ref().map(PushDirectory::log);
+    let settings = Settings { hidden_refs: &hidden_refs, ..runner.settings(rules, log_directory.as_deref()) };
     let environment = environment::variables(decision, headers, &repository.path, &settings);
     let (input, unsent) = body.split();
     let engine = (runner.config.engine, &runner.git, runner.config.limits.push_memory);
@@ -82,11 +87,14 @@ async fn serve(
     runner.start(Job {
         decision: decision.clone(),
         plan,
+        push,
+        hooks: Arc::clone(&runner.hooks),
         streams: Streams { source, head: head_sender, download: from_git },
         patience,
         stop: runner.stop.clone(),
         permit,
         metrics: runner.metrics.clone(),
+        audit: runner.audit.clone(),
         started,
     });
     // A job that is gone without a word has failed.

@@ -1,16 +1,22 @@
 //! One run of git, from spawn to the line in the log. It lives on the daemon's own runtime, not on the worker that
 //! answers the client, so it ends in order whatever becomes of the connection.
 
+mod verdict;
+
 use std::error::Error;
+use std::sync::Arc;
 
 use policy::decision::Decision;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::audit::{Audit, Record};
 use crate::child::{Child, Exit};
 use crate::engine::Plan;
 use crate::limits::Permit;
+use crate::managed_hooks::ManagedHooks;
 use crate::metrics::Metrics;
+use crate::push::directory::{Account, PushDirectory};
 use crate::stream::{self, Ending, Patience, Report, Streams};
 
 /// Everything one run needs; nothing of it is shared with another.
@@ -20,6 +26,10 @@ pub struct Job {
     pub decision: Decision,
     /// What to execute, and how to talk to it.
     pub plan: Plan,
+    /// The private directory, when it is a push.
+    pub push: Option<PushDirectory>,
+    /// What judges it.
+    pub hooks: Arc<ManagedHooks>,
     /// The HTTP side's ends.
     pub streams: Streams,
     /// How long it may take.
@@ -30,6 +40,8 @@ pub struct Job {
     pub permit: Permit,
     /// Where it is counted.
     pub metrics: Metrics,
+    /// Where it leaves a record.
+    pub audit: Audit,
     /// When the request came.
     pub started: Instant,
 }
@@ -37,17 +49,37 @@ pub struct Job {
 impl Job {
     /// Runs git and accounts for it.
     pub async fn run(self) {
-        let Self { decision, plan, streams, patience, stop, permit, metrics, started } = self;
+        let Self { decision, plan, push, hooks, streams, patience, stop, permit, metrics, audit, started } =
+            self;
         let report = match Child::spawn(plan.program) {
             Ok(child) => stream::exchange(child, plan.answer, streams, patience, &stop).await,
             Err(error) => Report::not_started(error),
         };
-        drop(permit);
         let outcome = outcome(&report.ending);
         let took = started.elapsed();
         metrics.ended(decision.service, outcome, took, report.received, report.sent);
         log(&decision, &report, outcome, u64::try_from(took.as_millis()).unwrap_or(u64::MAX));
+        let mut account = close(push, matches!(report.ending, Ending::Finished(Exit::Code(_)))).await;
+        drop(permit);
+        let mut record = Record::of(&decision, outcome).with_bytes(report.received, report.sent);
+        if let Some(account) = &mut account
+            && !hooks.are_proven().unwrap_or(false)
+        {
+            account.hooks_broke();
+        }
+        if let Some(account) = account {
+            verdict::account_for(&decision, &account, &metrics);
+            record = record.with_push(account);
+        }
+        audit.record(&record);
     }
+}
+
+/// Closes a push's directory where waiting for the file system is allowed. A directory that cannot be read leaves an account
+/// that says nothing.
+async fn close(push: Option<PushDirectory>, orderly: bool) -> Option<Account> {
+    let push = push?;
+    Some(tokio::task::spawn_blocking(move || push.close(orderly)).await.unwrap_or_default())
 }
 
 /// The label of an ending.

@@ -5,6 +5,7 @@
 //! [`job`] owns the run, [`child`] the processes, [`stream`] the bytes in both directions, [`cgi::response`] the head of the
 //! answer. Nothing here decides who may do what: that is authd's, and this crate believes only what authd signed.
 
+pub mod audit;
 pub mod cgi;
 pub mod child;
 pub mod cli;
@@ -12,14 +13,19 @@ pub mod config;
 pub mod engine;
 pub mod git;
 pub mod git_http;
+pub mod hook;
 pub mod hook_env;
+pub mod inventory;
 pub mod job;
 pub mod limits;
 pub mod load;
+pub mod managed_hooks;
 pub mod metrics;
+pub mod push;
 pub mod repository;
 pub mod runner;
 pub mod server;
 pub mod state;
 pub mod stream;
 pub mod switches;
+pub mod text;

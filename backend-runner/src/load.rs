@@ -68,11 +68,6 @@ pub fn warnings(config: &Config, git: &Git, policy: &Policy, text: &str) -> Vec<
         let git = &git.banner;
         found.push(format!("{git} is older than {}.{}, the oldest that was tried", FLOOR.major, FLOOR.minor));
     }
-    if policy.has_branch_rules() && config.hooks.directory.is_none() {
-        let rules =
-            "the policy has branch rules, but hooks.directory is not set: BRANCH RULES ARE NOT ENFORCED";
-        found.push(rules.to_owned());
-    }
     let name = config.policy_file.display().to_string();
     found.extend(advice::told(&missing(policy, &config.repositories), &name, text));
     found

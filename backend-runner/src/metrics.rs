@@ -13,6 +13,8 @@ pub struct Metrics {
     duration: Histogram,
     bytes: IntCounterVec,
     reloads: IntCounterVec,
+    verdicts: IntCounterVec,
+    audit: IntCounterVec,
     /// Children running.
     pub running: IntGauge,
     /// Requests waiting for a permit.
@@ -72,6 +74,12 @@ impl Metrics {
                 "Reloads by file and outcome",
                 &["file", "outcome"],
             )?,
+            verdicts: counters(
+                "gitward_hook_verdicts_total",
+                "Verdicts on pushes by rule",
+                &["rule", "verdict"],
+            )?,
+            audit: counters("gitward_audit_records_total", "Audit records by outcome", &["outcome"])?,
             running: gauge("gitward_git_running", "Requests with a running git process")?,
             queued: gauge("gitward_git_queued", "Requests waiting for a permit")?,
             generation: gauge("gitward_config_generation", "Number of the configuration in use")?,
@@ -87,7 +95,9 @@ impl Metrics {
             }
         }
         registry.register(Box::new(build))?;
-        for counters in [&metrics.requests, &metrics.bytes, &metrics.reloads] {
+        for counters in
+            [&metrics.requests, &metrics.bytes, &metrics.reloads, &metrics.verdicts, &metrics.audit]
+        {
             registry.register(Box::new(counters.clone()))?;
         }
         for gauge in [&metrics.running, &metrics.queued, &metrics.generation, &metrics.reload_success] {
@@ -124,5 +134,15 @@ impl Metrics {
         let outcome = if success { "success" } else { "failure" };
         self.reloads.with_label_values(&[file.as_str(), outcome]).inc();
         self.reload_success.set(i64::from(success));
+    }
+
+    /// A verdict on a push; both words are of closed sets.
+    pub fn judged(&self, rule: &str, verdict: &str) {
+        self.verdicts.with_label_values(&[rule, verdict]).inc();
+    }
+
+    /// An audit record was `written` or `lost`.
+    pub fn audited(&self, outcome: &'static str) {
+        self.audit.with_label_values(&[outcome]).inc();
     }
 }

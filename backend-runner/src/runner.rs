@@ -1,6 +1,7 @@
 //! `Runner`: what all requests of one configuration share. Nothing in it is changed by a request; a changed configuration makes
 //! another one (see `state`).
 
+use std::path::Path;
 use std::sync::Arc;
 
 use daemon::signing_key::KeyFile;
@@ -9,11 +10,13 @@ use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::cgi::environment::Settings;
+use crate::audit::Audit;
+use crate::cgi::environment::{RulesForGit, Settings};
 use crate::config::Config;
 use crate::git::Git;
 use crate::job::Job;
 use crate::limits::Limits;
+use crate::managed_hooks::ManagedHooks;
 use crate::metrics::Metrics;
 
 /// What all requests share.
@@ -31,8 +34,12 @@ pub struct Runner {
     pub key: Arc<KeyFile>,
     /// Permits.
     pub limits: Arc<Limits>,
+    /// What judges pushes.
+    pub hooks: Arc<ManagedHooks>,
     /// Counters.
     pub metrics: Metrics,
+    /// Records of requests.
+    pub audit: Audit,
     /// Where jobs run: a runtime that outlives the workers.
     pub runtime: Handle,
     /// The jobs that run.
@@ -49,18 +56,20 @@ impl Runner {
 
     /// What git is told of the settings.
     #[must_use]
-    pub fn settings(&self) -> Settings<'_> {
+    pub fn settings<'a>(&'a self, rules: RulesForGit, log_directory: Option<&'a Path>) -> Settings<'a> {
         Settings {
             search_path: &self.git.search_path,
             root: &self.config.repositories,
             export_all: self.config.export_all,
-            hooks: self.config.hooks.directory.as_deref(),
+            hooks: Some(self.hooks.directory()),
             push_size: self.config.limits.push_size,
             negotiation: self.config.limits.negotiation,
             allow_filter: self.config.allow_filter,
             hidden_refs: &[],
             push_options: self.config.push_options,
             config: &self.config.file,
+            rules,
+            log_directory,
         }
     }
 }

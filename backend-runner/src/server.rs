@@ -58,6 +58,9 @@ pub enum StartError {
     /// An address cannot be listened on.
     #[error(transparent)]
     Bind(#[from] BindError),
+    /// No thread for the audit log.
+    #[error("cannot start the audit log")]
+    Audit(#[source] io::Error),
     /// The metrics do not fit together.
     #[error("cannot register metrics")]
     Metrics(#[from] prometheus::Error),
@@ -163,20 +166,14 @@ async fn drain(workers: &ServerHandle, runner: &Runner) {
     runner.jobs.wait().await;
 }
 
-/// Looks at the directories the configuration names.
+/// Looks at the directory that nothing works without.
 ///
 /// # Errors
-/// When one of them is missing or may not be read.
+/// When it is missing or may not be read.
 pub fn check_directories(config: &Config) -> Result<(), StartError> {
-    let directories = [
-        ("the project root", Some(&config.repositories)),
-        ("hooks.directory", config.hooks.directory.as_ref()),
-    ];
-    for (what, path) in directories {
-        let Some(path) = path else { continue };
-        if let Err(source) = std::fs::read_dir(path) {
-            return Err(StartError::Directory { what, path: path.clone(), source });
-        }
+    let path = &config.repositories;
+    if let Err(source) = std::fs::read_dir(path) {
+        return Err(StartError::Directory { what: "the project root", path: path.clone(), source });
     }
     Ok(())
 }

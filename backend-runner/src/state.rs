@@ -18,9 +18,11 @@ use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::audit::Audit;
 use crate::config::{Config, LoadError};
 use crate::limits::Limits;
 use crate::load::{self, Loaded};
+use crate::managed_hooks::ManagedHooks;
 use crate::metrics::{ConfigFile, Metrics};
 use crate::runner::Runner;
 use crate::server::StartError;
@@ -57,8 +59,12 @@ impl State {
         let Loaded { config, policy, policy_text, git } = loaded;
         warn(&load::warnings(&config, &git, &policy, &policy_text));
         let limits = Limits::new(config.limits.sizes, metrics.running.clone(), metrics.queued.clone());
+        let hooks = hooks(&config);
+        let audit = Audit::open(config.audit_log.clone(), metrics.clone()).map_err(StartError::Audit)?;
         metrics.configured(FIRST_GENERATION);
         let runner = Runner {
+            hooks,
+            audit,
             git,
             policy: Arc::new(policy),
             generation: FIRST_GENERATION,
@@ -120,7 +126,10 @@ impl State {
         last.limits.resize(config.limits.sizes, &last.runtime);
         let generation = last.generation + 1;
         let policy = Arc::new(policy);
-        let next = Arc::new(Runner { config, git, policy, generation, key, ..Runner::clone(&last) });
+        let same_hooks = config.hooks.directory == last.config.hooks.directory
+            && config.hooks.scratch == last.config.hooks.scratch;
+        let hooks = if same_hooks { Arc::clone(&last.hooks) } else { hooks(&config) };
+        let next = Arc::new(Runner { config, git, policy, generation, key, hooks, ..Runner::clone(&last) });
         self.current.store(Arc::clone(&next));
         next.metrics.configured(generation);
         for file in [ConfigFile::Config, ConfigFile::Policy] {
@@ -167,6 +176,7 @@ impl State {
             "ready": !draining,
             "draining": draining,
             "git": runner.git.banner,
+            "hooks": if runner.hooks.are_proven().unwrap_or(false) { "ok" } else { "unusable, no push is taken" },
             "generation": runner.generation,
             "age_seconds": status.since.elapsed().as_secs(),
             "last_reload_error": status.last_error,
@@ -191,6 +201,15 @@ fn reopen(last: &Arc<KeyFile>, config: &Config) -> Result<Arc<KeyFile>, StartErr
         true => Ok(Arc::clone(last)),
         false => Ok(Arc::new(KeyFile::open(&config.signing_key_file)?)),
     }
+}
+
+/// The hooks of this configuration, tested. Those that fail let no push through, and everything else goes on.
+fn hooks(config: &Config) -> Arc<ManagedHooks> {
+    let hooks = ManagedHooks::open(&config.hooks);
+    if let Err(error) = hooks.prove() {
+        tracing::error!(error = chain(&error), "NO PUSH IS TAKEN: the managed hooks do not work");
+    }
+    Arc::new(hooks)
 }
 
 fn warn(warnings: &[String]) {

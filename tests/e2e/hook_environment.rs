@@ -19,10 +19,12 @@ const ALWAYS: &[&str] = &[
     "GIT4NGINX_CONFIG",
     "GIT4NGINX_GROUPS",
     "GIT4NGINX_INFO",
+    "GIT4NGINX_LOG_DIR",
     "GITWARD_CLIENT",
     "GITWARD_CONFIG",
     "GITWARD_GROUPS",
     "GITWARD_INFO",
+    "GITWARD_LOG_DIR",
     "GITWARD_REPO",
     "GITWARD_REQUEST_ID",
     "GITWARD_USER",
@@ -55,14 +57,7 @@ const FROM_GIT: &[&str] = &[
 ];
 
 /// Set when there is something to say.
-const SOMETIMES: &[&str] = &[
-    "GITWARD_LOG_DIR",
-    "GIT4NGINX_LOG_DIR",
-    "GIT_EXEC_PATH",
-    "GIT_NAMESPACE",
-    "GIT_PROTOCOL",
-    "HTTP_CONTENT_ENCODING",
-];
+const SOMETIMES: &[&str] = &["GIT_EXEC_PATH", "GIT_NAMESPACE", "GIT_PROTOCOL", "HTTP_CONTENT_ENCODING"];
 
 /// Headers by which environments have been poisoned: CGI programs see `Proxy` as HTTP_PROXY, and so on.
 const POISON: &[&str] = &[
@@ -150,7 +145,13 @@ fn poisoned_headers(engine: &str) {
         POISON.iter().fold(stack.git_as(WRITER), |git, header| git.with("http.extraHeader", header));
     push(&stack, poisoned, "refs/heads/two");
     let after = environment(&stack);
-    let changing = ["GITWARD_REQUEST_ID", "GIT_OBJECT_DIRECTORY", "GIT_QUARANTINE_PATH"];
+    let changing = [
+        "GITWARD_REQUEST_ID",
+        "GITWARD_LOG_DIR",
+        "GIT4NGINX_LOG_DIR",
+        "GIT_OBJECT_DIRECTORY",
+        "GIT_QUARANTINE_PATH",
+    ];
     for (name, value) in after.iter().filter(|(name, _)| !changing.contains(&name.as_str())) {
         assert_eq!(before.get(name), Some(value), "{name}");
     }

@@ -3,15 +3,20 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
 
 mod attacks_git; // repositories that git would take for another one, and settings that would open them
+mod audit; // who did what, on record
+mod branch_rules; // attacks on the branch rules, both object formats
 mod cells; // the matrix in numbers: who, what, where
 mod cgi_output; // a git that answers nonsense
 mod clients; // git, libgit2, JGit, dulwich, isomorphic-git: what works, and what a refusal says
 mod confidentiality; // what must never be seen: passwords, and the difference between hidden and absent
+mod content_rules; // sizes, paths, authors, messages and signatures of what a push brings
 mod documentation; // the tables in the documentation are what the tests found
 mod features; // what git-http-backend(1) offers beside plain clones and pushes
 mod framing; // where one request ends and the next begins
 mod headers; // header fields that pose as ours
+mod hook_cost; // what judging costs
 mod hook_environment; // exactly what a hook and git get to see
+mod hooks; // hooks of the site, and what happens without ours
 mod ldap_check; // what `authd check --online` proves
 mod ldap_login; // who is who, by a real OpenLDAP
 mod ldap_outage; // directories that are silent, gone, and back
@@ -28,6 +33,7 @@ mod protocol; // what real clients send: compression, chunks, many refs, object 
 mod reference; // every kind of request, against plain git http-backend
 mod reload; // files that change while everything runs
 mod reload_cost; // what a reload costs those who do not ask for it
+mod repositories; // made, checked and looked after
 mod runner_direct; // requests that reach backend-runner without nginx and authd
 mod samples; // every file in config/ and nginx/ works as it is
 mod saving; // files that change, however they are saved

@@ -56,7 +56,7 @@ impl Builder {
         self
     }
 
-    /// Installs a managed hook; `script` may say `@DIR@` for the directory of the stack.
+    /// Installs a hook of the site; `script` may say `@DIR@` for the directory of the stack.
     pub fn hook(mut self, name: &str, script: &str) -> Self {
         self.hooks.push((name.to_owned(), script.to_owned()));
         self
@@ -108,7 +108,9 @@ impl Builder {
         }
         for (name, script) in &self.hooks {
             let script = script.replace("@DIR@", &directory.display().to_string());
-            write_program(&directory.join("hooks").join(name), &script)?;
+            let folder = directory.join("hooks.d").join(format!("{name}.d"));
+            fs::create_dir_all(&folder)?;
+            write_program(&folder.join(name), &script)?;
         }
         if self.counting {
             count_spawns(directory)?;
@@ -170,7 +172,7 @@ fn replace_git(directory: &Path, git: &str, backend: &str) -> Result<()> {
 }
 
 /// Writes an executable file.
-fn write_program(path: &Path, text: &str) -> Result<()> {
+pub(crate) fn write_program(path: &Path, text: &str) -> Result<()> {
     fs::write(path, text).with_context(|| format!("writing {}", path.display()))?;
     fs::set_permissions(path, fs::Permissions::from_mode(0o755))?;
     Ok(())

@@ -66,6 +66,11 @@ pub fn cpu_time(pid: u32) -> Duration {
     stat(pid).map_or(Duration::ZERO, |s| Duration::from_millis(s.ticks * 1000 / TICKS))
 }
 
+/// CPU time of the children a process has reaped, and theirs.
+pub fn cpu_time_of_children(pid: u32) -> Duration {
+    stat(pid).map_or(Duration::ZERO, |s| Duration::from_millis(s.reaped * 1000 / TICKS))
+}
+
 /// Number of open file descriptors.
 pub fn descriptors(pid: u32) -> Result<usize> {
     Ok(fs::read_dir(format!("/proc/{pid}/fd"))?.count())
@@ -100,6 +105,7 @@ struct Stat {
     state: char,
     parent: u32,
     ticks: u64,
+    reaped: u64,
 }
 
 /// The fields after the command name, which itself may hold spaces and parentheses.
@@ -107,7 +113,8 @@ fn stat(pid: u32) -> Option<Stat> {
     let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let fields: Vec<&str> = text.rsplit_once(") ")?.1.split(' ').collect();
     let ticks = fields.get(11..13)?.iter().filter_map(|f| f.parse::<u64>().ok()).sum();
-    Some(Stat { state: fields.first()?.chars().next()?, parent: fields.get(1)?.parse().ok()?, ticks })
+    let reaped = fields.get(13..15)?.iter().filter_map(|f| f.parse::<u64>().ok()).sum();
+    Some(Stat { state: fields.first()?.chars().next()?, parent: fields.get(1)?.parse().ok()?, ticks, reaped })
 }
 
 fn field(file: &str, name: &str) -> Result<u64> {

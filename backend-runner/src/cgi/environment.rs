@@ -8,6 +8,7 @@
 use std::borrow::Cow;
 use std::path::Path;
 
+use policy::branch::RepositoryRules;
 use policy::decision::Decision;
 use policy::git_request::{Access, Service};
 use policy::identity::UserName;
@@ -46,6 +47,29 @@ pub struct Settings<'a> {
     pub push_options: bool,
     /// This daemon's configuration file, for hooks.
     pub config: &'a Path,
+    /// What the rules of the repository ask of git.
+    pub rules: RulesForGit,
+    /// Where the hooks of this push log to.
+    pub log_directory: Option<&'a Path>,
+}
+
+/// What the rules of a repository ask of git itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RulesForGit {
+    /// Prefixes besides branches and tags that may be pushed to.
+    pub namespaces: Vec<String>,
+    /// Whether `git push -o` means something.
+    pub push_options: bool,
+}
+
+impl RulesForGit {
+    /// What `rules` ask for.
+    #[must_use]
+    pub fn of(rules: &RepositoryRules<'_>) -> Self {
+        let listed = rules.namespaces.into_iter().flat_map(|(_, namespaces)| namespaces);
+        let namespaces = listed.map(|namespace| namespace.as_str().to_owned()).collect();
+        Self { namespaces, push_options: rules.emergency.is_some() }
+    }
 }
 
 /// A variable's name and value.
@@ -86,7 +110,7 @@ pub fn variables(
     }
     variables.extend(committer(decision));
     if decision.service == Service::ReceivePack {
-        let for_hooks = hook_env::variables(decision, settings.config, None);
+        let for_hooks = hook_env::variables(decision, settings.config, settings.log_directory);
         variables.extend(for_hooks.into_iter().map(|(name, value)| variable(name, value)));
     }
     variables.extend(numbered(configuration(decision, repository, settings)));
@@ -128,6 +152,7 @@ fn configuration(
     settings: &Settings<'_>,
 ) -> Vec<(&'static str, String)> {
     let text = |value: &str| value.to_owned();
+    let push_options = settings.push_options || settings.rules.push_options;
     let mut list = vec![
         ("safe.directory", repository.display().to_string()),
         ("core.useReplaceRefs", text("false")),
@@ -136,11 +161,14 @@ fn configuration(
         ("receive.maxInputSize", settings.push_size.to_string()),
         ("receive.autogc", text("false")),
         ("gc.auto", text("0")),
-        ("receive.advertisePushOptions", settings.push_options.to_string()),
+        ("receive.advertisePushOptions", push_options.to_string()),
         ("receive.hideRefs", text("refs")),
         ("receive.hideRefs", text("!refs/heads")),
         ("receive.hideRefs", text("!refs/tags")),
     ];
+    let listed =
+        settings.rules.namespaces.iter().map(|namespace| ("receive.hideRefs", format!("!{namespace}")));
+    list.extend(listed);
     list.extend(settings.hidden_refs.iter().map(|pattern| ("receive.hideRefs", pattern.clone())));
     if let Some(allowed) = settings.allow_filter {
         list.push(("uploadpack.allowFilter", allowed.to_string()));

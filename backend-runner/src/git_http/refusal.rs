@@ -10,8 +10,11 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{ALLOW, RETRY_AFTER};
 use policy::decision::{Decision, VerifyError};
 use policy::identity::UserName;
+use policy::rule::Rule;
 
+use crate::audit::Record;
 use crate::limits::Busy;
+use crate::managed_hooks::HooksError;
 use crate::repository::LookupError;
 use crate::runner::Runner;
 use crate::stream::NoHead;
@@ -33,6 +36,10 @@ pub(super) enum Refusal {
     SwitchedOff,
     #[error("the repository's own configuration cannot be read")]
     Switches(#[from] SwitchError),
+    #[error("the managed hooks do not work, so no push is taken")]
+    Hooks(#[from] HooksError),
+    #[error("a push cannot be prepared")]
+    PushDirectory(#[source] std::io::Error),
     #[error("a header is repeated")]
     Repeated,
     #[error("the content type or encoding is not git's")]
@@ -79,6 +86,8 @@ impl Refusal {
             Self::Repository(LookupError::ForeignOwner { .. } | LookupError::Unreadable(_))
             | Self::Body(GatherError::Unkept(_))
             | Self::Switches(_)
+            | Self::Hooks(_)
+            | Self::PushDirectory(_)
             | Self::Unanswered(NoHead::Failed) => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Repository(_) => StatusCode::FORBIDDEN,
             Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
@@ -124,6 +133,12 @@ impl Refusal {
             _ => "refused",
         };
         runner.metrics.refused(decision.map(|decision| decision.service), outcome);
+        if matches!(self, Self::Hooks(_)) {
+            runner.metrics.judged(Rule::Proof.as_str(), "unusable");
+        }
+        if let Some(decision) = decision {
+            runner.audit.record(&Record::of(decision, outcome));
+        }
         let cause = std::error::Error::source(self).map(ToString::to_string);
         tracing::warn!(
             request_id = decision.map(|decision| decision.request_id.as_str()),

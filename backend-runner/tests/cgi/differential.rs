@@ -8,12 +8,18 @@ mod shapes;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
-use backend_runner::cgi::environment::{self, RequestHeaders, Settings};
+use backend_runner::cgi::environment::{self, RequestHeaders, RulesForGit, Settings};
 use backend_runner::cgi::response;
+use backend_runner::config;
 use backend_runner::git::Git;
+use backend_runner::managed_hooks::ManagedHooks;
+use backend_runner::push::directory::PushDirectory;
+use backend_runner::push::order;
 use backend_runner::repository::Repository;
 use backend_runner::switches;
+use policy::branch::LevelBranches;
 use policy::decision::Decision;
 
 use self::shapes::{Shape, Variant, shapes, variants};
@@ -238,17 +244,31 @@ fn reference(git: &Git, stage: &Stage, shape: &Shape) -> Seen {
     let root = stage.path().join("repos");
     let repository = Repository { path: root.join(decision.repo.as_str()) };
     let hidden_refs = switches::hidden(git, &repository).unwrap();
+    // A push is judged there too, by the same hooks and the same rules: none.
+    let scratch = std::env::temp_dir();
+    let hooks = config::Hooks {
+        directory: None,
+        timeout: Duration::from_secs(60),
+        external: None,
+        scratch: scratch.clone(),
+    };
+    let managed = ManagedHooks::open(&hooks);
+    let order = order::Settings { git: git.program.clone(), external: None, timeout: hooks.timeout };
+    let push = PushDirectory::create(&scratch, &decision, LevelBranches::default(), &order).unwrap();
+    let log = push.log();
     let settings = Settings {
         search_path: &git.search_path,
         root: &root,
         export_all: true,
-        hooks: None,
+        hooks: Some(managed.directory()),
         push_size: 2 << 30,
         negotiation: 10 << 20,
         allow_filter: None,
         hidden_refs: &hidden_refs,
         push_options: false,
         config: Path::new("/none"),
+        rules: RulesForGit::default(),
+        log_directory: Some(&log),
     };
     let headers = RequestHeaders { protocol: shape.protocol, encoding: None };
     let variables = environment::variables(&decision, headers, &root.join(decision.repo.as_str()), &settings);

@@ -43,7 +43,8 @@ const FIXED: [(&str, &str); 7] = [
 
 #[test]
 fn a_fetch_without_a_user_gets_the_least() {
-    let stage = Stage::fake(ECHO, "");
+    let hooks = tempfile::tempdir().unwrap();
+    let stage = Stage::fake(ECHO, &format!("hooks: {{ directory: {} }}", hooks.path().display()));
     stage.hollow_repository("team/a.git");
     let mut decision = stage::decision("GET", "/git/team/a.git/info/refs?service=git-upload-pack");
     decision.user = None;
@@ -75,6 +76,7 @@ fn a_fetch_without_a_user_gets_the_least() {
             "receive.hideRefs=refs",
             "receive.hideRefs=!refs/heads",
             "receive.hideRefs=!refs/tags",
+            &format!("core.hooksPath={}", hooks.path().display()),
             "http.receivepack=false",
             "http.getanyfile=false",
         ]
@@ -144,6 +146,9 @@ fn a_push_tells_hooks_who_pushes() {
         ("GIT4NGINX_INFO", info),
         ("GIT4NGINX_CONFIG", &file),
     ]));
+    for name in ["GITWARD_LOG_DIR", "GIT4NGINX_LOG_DIR"] {
+        assert!(variables.remove(name).is_some_and(|directory| directory.ends_with("/log")), "{name}");
+    }
     assert_eq!(variables, expected);
 }
 

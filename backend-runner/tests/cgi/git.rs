@@ -84,13 +84,14 @@ fn shallow_and_partial_clones_work() {
 fn hooks_see_the_pusher_and_may_refuse() {
     by_each_engine(|engine| {
         let hooks = tempfile::tempdir().unwrap();
-        let hook = hooks.path().join("pre-receive");
+        fs::create_dir(hooks.path().join("pre-receive.d")).unwrap();
+        let hook = hooks.path().join("pre-receive.d/10-site");
         let seen = hooks.path().join("seen");
         let script =
             format!("#!/bin/sh\nenv >{}\necho no entry for \"$GITWARD_USER\" >&2\nexit 1\n", seen.display());
         fs::write(&hook, script).unwrap();
         fs::set_permissions(&hook, fs::Permissions::from_mode(0o755)).unwrap();
-        let config = format!("{engine}\nhooks: {{ directory: {} }}", hooks.path().display());
+        let config = format!("{engine}\nhooks: {{ external: {} }}", hooks.path().display());
         let stage = Stage::real(&config);
         let bare = stage.filled_repository("a.git", 3);
         git(&bare, &["config", "core.hooksPath", "/nonexistent"]);
@@ -115,14 +116,16 @@ fn names_for_hooks(environment: &str) -> Vec<&str> {
     names
 }
 
-const DOCUMENTED: [&str; 10] = [
+const DOCUMENTED: [&str; 12] = [
     "GIT4NGINX_CONFIG",
     "GIT4NGINX_GROUPS",
     "GIT4NGINX_INFO",
+    "GIT4NGINX_LOG_DIR",
     "GITWARD_CLIENT",
     "GITWARD_CONFIG",
     "GITWARD_GROUPS",
     "GITWARD_INFO",
+    "GITWARD_LOG_DIR",
     "GITWARD_REPO",
     "GITWARD_REQUEST_ID",
     "GITWARD_USER",

@@ -175,6 +175,14 @@ impl BranchRules {
 }
 
 impl RepositoryRules<'_> {
+    /// Whether the rules cover every branch, and this right on it is nobody's.
+    pub fn all_branches_deny(&self, right: impl Fn(&RefRights) -> &Subjects) -> bool {
+        self.protect.is_some_and(|(_, protect)| {
+            protect.keys().any(|pattern| pattern.as_str() == "**")
+                && protect.values().all(|rights| right(rights).iter().next().is_none())
+        })
+    }
+
     /// The same rules as those of one level: what a hook is handed.
     #[must_use]
     pub fn to_level(&self) -> LevelBranches {
@@ -348,6 +356,21 @@ mod tests {
             let read: LevelBranches = serde_json::from_str(&json).unwrap();
             assert_eq!(read, level);
             assert_eq!(BranchRules::of_level(read).for_repository(&repo).to_level(), level);
+        }
+    }
+
+    #[test]
+    fn a_right_that_is_nobodys_on_any_branch_is_known() {
+        for (protect, force, delete) in [
+            ("{ '**': { write: [joe] } }", true, true),
+            ("{ '**': { write: [joe] }, x: { force: [joe] } }", false, true),
+            ("{ '*': {} }", false, false),
+        ] {
+            let text = format!("\"/\": {{ protect: {protect} }}");
+            let rules: BranchRules = serde_yaml::from_str(&text).unwrap();
+            let rules = rules.for_repository(&RepoPath::parse("a.git").unwrap());
+            assert_eq!(rules.all_branches_deny(|rights| &rights.force), force, "{protect}");
+            assert_eq!(rules.all_branches_deny(|rights| &rights.delete), delete, "{protect}");
         }
     }
 

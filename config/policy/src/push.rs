@@ -112,7 +112,27 @@ pub fn judge<'p>(push: &Push<'p>, known: &BTreeSet<Ancestry>) -> Vec<Refusal<'p>
 /// Why one name refuses an update.
 pub type Reason = (Rule, String);
 
+impl Change {
+    /// The name in audit records.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::FastForward => "fast-forward",
+            Self::Force => "force",
+            Self::Delete => "delete",
+        }
+    }
+}
+
 impl<'p> Push<'p> {
+    /// The flow branches whose tips the verdict will depend on.
+    #[must_use]
+    pub fn tips_needed(&self) -> BTreeSet<&'p BranchName> {
+        let changed = self.updates.iter().filter(|update| !update.deletes());
+        changed.flat_map(|update| self.names(update)).filter_map(|name| self.flow_source(name)).collect()
+    }
+
     /// The ref of the update, and the ref it is another name for.
     fn names(&self, update: &'p RefUpdate) -> Vec<&'p RefName> {
         let target = self.repository.symbolic.get(&update.name);

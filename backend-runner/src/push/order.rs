@@ -1,0 +1,125 @@
+//! What the runner orders the hook program to do for one push: the rules as they were when the push came, and who pushes.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use policy::branch::LevelBranches;
+use policy::decision::Decision;
+use policy::identity::{GroupName, Identity, User, UserName};
+use policy::repo_path::RepoPath;
+use serde::{Deserialize, Serialize};
+
+/// `push.json`
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Order {
+    /// What every hook needs.
+    pub short: Short,
+    /// The repository.
+    pub repo: RepoPath,
+    /// Who pushes.
+    pub user: Option<UserName>,
+    /// Their groups.
+    pub groups: Vec<GroupName>,
+    /// What the directory says of them.
+    pub info: BTreeMap<String, String>,
+    /// The rules for this repository.
+    pub rules: LevelBranches,
+    /// The git program.
+    pub git: PathBuf,
+}
+
+/// What every hook needs; read without JSON where a hook is started once for every ref.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Short {
+    /// What the proof must name.
+    pub nonce: String,
+    /// How long one hook may take.
+    pub timeout_ms: u64,
+    /// Where a site's own hooks are.
+    pub external: Option<PathBuf>,
+}
+
+impl Order {
+    /// The order for a push that `decision` permits.
+    #[must_use]
+    pub fn new(decision: &Decision, nonce: String, rules: LevelBranches, settings: &Settings) -> Self {
+        let timeout_ms = u64::try_from(settings.timeout.as_millis()).unwrap_or(u64::MAX);
+        Self {
+            short: Short { nonce, timeout_ms, external: settings.external.clone() },
+            repo: decision.repo.clone(),
+            user: decision.user.clone(),
+            groups: decision.groups.clone(),
+            info: decision.info.clone(),
+            rules,
+            git: settings.git.clone(),
+        }
+    }
+
+    /// Who pushes, as rules see them.
+    #[must_use]
+    pub fn pusher(&self) -> Identity {
+        match &self.user {
+            None => Identity::Anonymous,
+            Some(name) => Identity::User(std::sync::Arc::new(User {
+                name: name.clone(),
+                groups: self.groups.iter().cloned().collect(),
+                info: self.info.clone(),
+            })),
+        }
+    }
+}
+
+impl Short {
+    /// Its lines: nonce, milliseconds, and the directory if there is one.
+    #[must_use]
+    pub fn to_text(&self) -> String {
+        let external = self.external.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
+        format!("{}\n{}\n{external}\n", self.nonce, self.timeout_ms)
+    }
+
+    /// Reads the lines.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut lines = text.strip_suffix('\n')?.splitn(3, '\n');
+        let nonce = lines.next().filter(|nonce| !nonce.is_empty())?.to_owned();
+        let timeout_ms = lines.next()?.parse().ok()?;
+        let external = lines.next().filter(|path| !path.is_empty()).map(PathBuf::from);
+        Some(Self { nonce, timeout_ms, external })
+    }
+
+    /// How long one hook may take.
+    #[must_use]
+    pub fn timeout(&self) -> Duration {
+        Duration::from_millis(self.timeout_ms)
+    }
+}
+
+/// The settings of an order, the same for every push.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The git program.
+    pub git: PathBuf,
+    /// Where a site's own hooks are.
+    pub external: Option<PathBuf>,
+    /// How long one hook may take.
+    pub timeout: Duration,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_short_form_survives_its_text() {
+        for external in [None, Some(PathBuf::from("/etc/gitward/hooks"))] {
+            let short = Short { nonce: "n".into(), timeout_ms: 60_000, external };
+            assert_eq!(Short::parse(&short.to_text()), Some(short));
+        }
+        for text in ["", "\n1\n\n", "n\nx\n\n", "n\n1"] {
+            assert_eq!(Short::parse(text), None, "{text:?}");
+        }
+    }
+}
