@@ -16,6 +16,7 @@ mod framing; // where one request ends and the next begins
 mod headers; // header fields that pose as ours
 mod hook_cost; // what judging costs
 mod hook_environment; // exactly what a hook and git get to see
+mod hook_messages; // what a pusher reads
 mod hooks; // hooks of the site, and what happens without ours
 mod ldap_check; // what `authd check --online` proves
 mod ldap_login; // who is who, by a real OpenLDAP

@@ -87,10 +87,16 @@ impl PathPattern {
         self.0.as_str()
     }
 
-    /// Whether the whole path matches, the case of letters set aside: some file systems do so on checkout.
+    /// Whether the whole path matches, the case of letters set aside: some file systems do so on checkout. As in `.gitignore`,
+    /// `**/` also stands for no directory at all.
     #[must_use]
     pub fn matches(&self, path: &str) -> bool {
+        let matches =
+            |pattern: &str| Glob::of_text(pattern).is_some_and(|pattern| pattern.matches_ignoring_case(path));
+        let text = self.0.as_str();
         self.0.matches_ignoring_case(path)
+            || text.strip_prefix("**/").is_some_and(matches)
+            || (text.contains("/**/") && matches(&text.replace("/**/", "/")))
     }
 }
 
@@ -215,7 +221,10 @@ mod tests {
     fn a_path_pattern_sees_whole_paths_and_no_difference_of_case() {
         let pattern: PathPattern = serde_yaml::from_str("'**/*.exe'").unwrap();
         assert!(pattern.matches("a/b c.EXE"));
+        assert!(pattern.matches("b.exe"));
         assert!(!pattern.matches("a/b.exe/c"));
+        let pattern: PathPattern = serde_yaml::from_str("'a/**/key'").unwrap();
+        assert!(pattern.matches("a/key") && pattern.matches("a/b/c/key") && !pattern.matches("b/a/key"));
     }
 
     #[test]
