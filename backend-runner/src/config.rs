@@ -14,6 +14,7 @@ use serde::Deserialize;
 
 use crate::engine::EngineKind;
 use crate::limits::Sizes;
+use crate::push::directory::default_scratch;
 use crate::stream::Patience;
 
 /// The settings of one daemon.
@@ -136,7 +137,7 @@ impl Config {
                 directory: raw.hooks.directory.map(beside),
                 timeout: raw.hooks.timeout.duration(),
                 external: raw.hooks.external.map(beside),
-                scratch: raw.hooks.scratch.map_or_else(runtime_directory, beside),
+                scratch: raw.hooks.scratch.map_or_else(default_scratch, beside),
             },
             limits: raw.limits.into(),
         })
@@ -297,15 +298,6 @@ fn default_signing_key_file() -> PathBuf {
 
 fn default_git() -> PathBuf {
     "/usr/bin/git".into()
-}
-
-/// The directory the service manager made for this daemon, or the system's for temporary files.
-fn runtime_directory() -> PathBuf {
-    let listed = std::env::var("RUNTIME_DIRECTORY").unwrap_or_default();
-    match listed.split(':').next() {
-        Some(first) if first.starts_with('/') => first.into(),
-        _ => std::env::temp_dir(),
-    }
 }
 
 fn yes() -> bool {

@@ -46,7 +46,8 @@ fn the_documentation_shows_what_a_pusher_reads() {
     let commit = |message: &str| {
         work.ok(&["commit", "--quiet", "--allow-empty", "-m", message]).unwrap();
     };
-    ["ABC-1: one", "ABC-2: two"].map(commit);
+    commit("ABC-1: one");
+    commit("ABC-2: two");
     work.ok(&["tag", "v1"]).unwrap();
     work.ok(&["push", "--quiet", &repository.path().display().to_string(), "dev:stable"]).unwrap();
     work.ok(&["checkout", "--quiet", "-b", "content"]).unwrap();

@@ -123,6 +123,16 @@ impl Account {
     }
 }
 
+/// Where private directories are unless it is configured: the directory the service manager made for this daemon, or the system's for temporary files.
+#[must_use]
+pub fn default_scratch() -> PathBuf {
+    let listed = std::env::var("RUNTIME_DIRECTORY").unwrap_or_default();
+    match listed.split(':').next() {
+        Some(first) if first.starts_with('/') => first.into(),
+        _ => std::env::temp_dir(),
+    }
+}
+
 fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     io::Write::write_all(&mut file, bytes)

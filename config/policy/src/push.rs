@@ -4,7 +4,11 @@
 //! pusher and those facts. Both are pure; asking git is the hook's job. Every update is judged by its full name, against the
 //! refs as they were before the push, so the order of updates changes nothing, and one refusal refuses the whole push.
 
+mod change;
+
 use std::collections::{BTreeMap, BTreeSet};
+
+pub use self::change::Change;
 
 use crate::branch::{BranchName, RefRights, RepositoryRules};
 use crate::glob::Glob;
@@ -29,19 +33,6 @@ pub struct Ancestry {
     pub ancestor: ObjectId,
     /// The commit whose history is asked about.
     pub descendant: ObjectId,
-}
-
-/// What happens to one ref.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Change {
-    /// It comes into being.
-    Create,
-    /// It moves forward, or not at all.
-    FastForward,
-    /// It moves anywhere else.
-    Force,
-    /// It goes.
-    Delete,
 }
 
 /// A push, and all that its verdict depends on except history.
@@ -111,19 +102,6 @@ pub fn judge<'p>(push: &Push<'p>, known: &BTreeSet<Ancestry>) -> Vec<Refusal<'p>
 
 /// Why one name refuses an update.
 pub type Reason = (Rule, String);
-
-impl Change {
-    /// The name in audit records.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Create => "create",
-            Self::FastForward => "fast-forward",
-            Self::Force => "force",
-            Self::Delete => "delete",
-        }
-    }
-}
 
 impl<'p> Push<'p> {
     /// The flow branches whose tips the verdict will depend on.
