@@ -14,7 +14,6 @@ mod documentation; // the tables in the documentation are what the tests found
 mod features; // what git-http-backend(1) offers beside plain clones and pushes
 mod framing; // where one request ends and the next begins
 mod headers; // header fields that pose as ours
-mod hook_cost; // what judging costs
 mod hook_environment; // exactly what a hook and git get to see
 mod hook_messages; // what a pusher reads
 mod hooks; // hooks of the site, and what happens without ours
