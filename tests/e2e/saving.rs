@@ -66,7 +66,7 @@ fn a_file_that_cannot_be_read_changes_nothing_and_is_tried_again() {
     fs::remove_file(&policy).unwrap();
     fs::create_dir(&policy).unwrap();
     for daemon in ["authd", "backend-runner"] {
-        until_true("the report", SOON, || error(&stack, daemon).contains("Is a directory")).unwrap();
+        until_true("the report", SOON, || error(&stack, daemon).contains("not a plain file")).unwrap();
     }
     assert_eq!(read(&stack, READER), 200);
     fs::remove_dir(&policy).unwrap();

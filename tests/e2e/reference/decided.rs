@@ -99,10 +99,11 @@ pub(crate) const DECIDED: [Decided; 14] = [
     },
     Decided {
         what: "what can be pushed",
-        why: "only branches and tags (others are neither shown to a push nor taken), and no object that git's own checks refuse",
+        why: "only branches and tags (others are neither shown to a push nor taken), by names that git accepts (the hook says so before git does), and no object that git's own checks refuse",
         explains: |_, theirs, ours| {
             let said = theirs.text();
-            let others = ["refs/notes/", "refs/meta/"].iter().any(|name| said.contains(name));
+            let others =
+                ["refs/notes/", "refs/meta/", "funny refname"].iter().any(|name| said.contains(name));
             (theirs.status, ours.status) == (200, 200) && (others || ours.text().contains("missingEmail"))
         },
     },
