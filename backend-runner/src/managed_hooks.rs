@@ -1,7 +1,7 @@
 //! The managed hooks: the directory that git is told is `core.hooksPath`, and the proof that what is in it judges pushes.
 //!
 //! git skips a hook that is missing or not executable and takes the push, so nothing is taken on trust: at the start, and
-//! whenever a file in the directory has changed, the hooks are really run on a made-up push ([`probe`]); before every push their
+//! whenever a file in the directory has changed, the hooks are really run on a made-up push (see `probe`); before every push their
 //! files are looked at. While they do not work, no push is taken. They are this package's `gitward-hook` under the names
 //! git looks for.
 
