@@ -7,8 +7,9 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a measurement that cannot go on should end")]
 
 use std::fs;
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -61,8 +62,8 @@ fn main() {
 /// What as many pushes cost besides receive-pack and its hooks: both requests in nginx, authd and the runner, and the advertisement.
 fn around(stack: &Stack, target: &Target<'_>) -> Duration {
     let daemons = || {
-        let nginx = procfs::descendants(std::process::id());
-        nginx.into_iter().map(procfs::cpu_time).sum::<Duration>()
+        let processes = stack.nginx.workers().into_iter().chain([stack.authd.id(), stack.runner.id()]);
+        processes.map(procfs::cpu_time).sum::<Duration>()
     };
     let before = daemons();
     let advertisement = Request::get(&advertisement("team/sha1.git", "git-receive-pack"));
@@ -73,15 +74,10 @@ fn around(stack: &Stack, target: &Target<'_>) -> Duration {
         target.takes(WRITER, &[(old, new, "refs/heads/main")]).unwrap_or_else(|error| panic!("{error}"));
     }
     let in_daemons = daemons() - before;
-    let children = || procfs::cpu_time_of_children(std::process::id());
-    let own = children();
-    for _ in 0..PUSHES * ROUNDS {
-        let mut git = Command::new("/usr/bin/git");
-        git.args(["receive-pack", "--http-backend-info-refs"]).arg(target.repository.path());
-        git.env_clear().env("PATH", "/usr/bin:/bin").stderr(Stdio::null());
-        assert!(git.output().unwrap().status.success());
-    }
-    in_daemons + (children() - own)
+    let repository = target.repository.path().display();
+    let advertise =
+        format!("/usr/bin/git receive-pack --http-backend-info-refs '{repository}' > /dev/null\n");
+    in_daemons + timed(&advertise.repeat(PUSHES * ROUNDS))
 }
 
 struct Bench<'a> {
@@ -90,43 +86,63 @@ struct Bench<'a> {
 }
 
 impl Bench<'_> {
-    /// Processor time of some pushes back and forth, all children included.
+    /// Processor time of some pushes back and forth, all their processes included.
     fn measure(&self, hooks: &Path) -> Duration {
-        let before = procfs::cpu_time_of_children(std::process::id());
+        let script: String = (0..PUSHES).map(|number| self.push(number)).collect();
+        let settings = format!(
+            "export GIT_CONFIG_COUNT=2 GIT_CONFIG_KEY_0=receive.autogc GIT_CONFIG_VALUE_0=false\n\
+             export GIT_CONFIG_KEY_1=core.hooksPath GIT_CONFIG_VALUE_1='{}'\n",
+            hooks.display()
+        );
+        let time = timed(&(settings + &script));
         for number in 0..PUSHES {
-            self.push(hooks, number);
+            let answer = fs::read(self.place(number).join("answer")).unwrap();
+            let answer = String::from_utf8_lossy(&answer);
+            assert!(answer.contains("ok refs/heads/main"), "{answer}");
         }
-        let time = procfs::cpu_time_of_children(std::process::id()).saturating_sub(before);
         self.target.set(&[("refs/heads/main", &self.target.root)]).unwrap();
         time
     }
 
-    /// What the runner does for a push, without the runner.
-    fn push(&self, hooks: &Path, number: usize) {
-        let push = self.directory.join("push");
-        let _ = fs::remove_dir_all(&push);
-        fs::create_dir_all(push.join("log")).unwrap();
+    fn place(&self, number: usize) -> PathBuf {
+        self.directory.join(format!("push-{number}"))
+    }
+
+    /// Prepares what the runner prepares for a push; the command that makes it.
+    fn push(&self, number: usize) -> String {
+        let place = self.place(number);
+        let _ = fs::remove_dir_all(&place);
+        fs::create_dir_all(place.join("log")).unwrap();
         let order = r#"{"short":{"nonce":"n","timeout_ms":60000,"external":null},"repo":"a.git","user":"joe","groups":["dev"],
             "info":{},"rules":{"protect":{"main":{"write":["joe"],"force":["joe"]}}},"git":"/usr/bin/git"}"#;
-        fs::write(push.join("push.json"), order).unwrap();
-        fs::write(push.join("short"), "n\n60000\n\n").unwrap();
+        fs::write(place.join("push.json"), order).unwrap();
+        fs::write(place.join("short"), "n\n60000\n\n").unwrap();
         let ends = [&self.target.root, &self.target.next];
         let (old, new) = (ends[number % 2], ends[(number + 1) % 2]);
         let body = harness::pkt::update(old, new, "refs/heads/main");
-        let body = [&body[..], harness::pkt::EMPTY_PACK].concat();
-        fs::write(push.join("body"), body).unwrap();
-        let mut git = Command::new("/usr/bin/git");
-        git.args(["receive-pack", "--stateless-rpc"]).arg(self.target.repository.path());
-        git.env_clear().env("PATH", "/usr/bin:/bin").env("GITWARD_LOG_DIR", push.join("log"));
-        git.envs([
-            ("GIT_CONFIG_COUNT", "2"),
-            ("GIT_CONFIG_KEY_0", "receive.autogc"),
-            ("GIT_CONFIG_VALUE_0", "false"),
-        ]);
-        git.env("GIT_CONFIG_KEY_1", "core.hooksPath").env("GIT_CONFIG_VALUE_1", hooks);
-        git.stdin(fs::File::open(push.join("body")).unwrap()).stderr(Stdio::inherit());
-        let output = git.output().unwrap();
-        let answer = String::from_utf8_lossy(&output.stdout);
-        assert!(answer.contains("ok refs/heads/main"), "{answer}");
+        fs::write(place.join("body"), [&body[..], harness::pkt::EMPTY_PACK].concat()).unwrap();
+        format!(
+            "GITWARD_LOG_DIR='{0}/log' /usr/bin/git receive-pack --stateless-rpc '{1}' < '{0}/body' > '{0}/answer'\n",
+            place.display(),
+            self.target.repository.path().display()
+        )
     }
+}
+
+/// Processor time of the children of a shell that runs `script`. A process of its own: others' children do not count.
+fn timed(script: &str) -> Duration {
+    let mut shell = Command::new("/bin/sh");
+    shell.env_clear().env("PATH", "/usr/bin:/bin").stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut shell = shell.stderr(Stdio::null()).spawn().unwrap();
+    // The shell reads as it goes, and is alive, waiting for more, when its children are counted.
+    let mut stdin = shell.stdin.take().unwrap();
+    stdin.write_all(script.as_bytes()).unwrap();
+    stdin.write_all(b"echo done\n").unwrap();
+    let mut line = String::new();
+    BufReader::new(shell.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+    assert_eq!(line, "done\n");
+    let time = procfs::cpu_time_of_children(shell.id());
+    drop(stdin);
+    assert!(shell.wait().unwrap().success());
+    time
 }
