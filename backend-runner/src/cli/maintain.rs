@@ -81,6 +81,9 @@ fn remove(quarantine: &Path) -> std::io::Result<bool> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read;
+    use std::process::Stdio;
+
     use super::*;
 
     #[test]
@@ -88,8 +91,12 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let quarantine = root.path().join("tmp_objdir-incoming-maintained");
         std::fs::create_dir(&quarantine).unwrap();
-        let mut process = std::process::Command::new("sleep");
-        let mut process = process.arg("60").env("GIT_QUARANTINE_PATH", &quarantine).spawn().unwrap();
+        let mut process = std::process::Command::new("cat");
+        process.env("GIT_QUARANTINE_PATH", &quarantine).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut process = process.spawn().unwrap();
+        // Its environment can be read by others a little after it was started; once it answers, it is there.
+        process.stdin.as_ref().unwrap().write_all(b"x").unwrap();
+        process.stdout.as_mut().unwrap().read_exact(&mut [0]).unwrap();
         assert!(!remove(&quarantine).unwrap());
         process.kill().unwrap();
         process.wait().unwrap();
