@@ -3,13 +3,17 @@
 //! Nothing here knows a status (`response`), a header (`request`) or a rule (`policy`). One snapshot is
 //! taken at the start and used to the end. Whatever fails, the answer is a refusal.
 
+mod list;
+
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use policy::access::{Denial, Permit, Verdict};
 use policy::decision::{self, Decision};
-use policy::git_request::{GitRequest, Refusal};
+use policy::git_request::{GitRequest, Refusal, Service};
 use policy::identity::{GroupName, Identity, UserName};
+use policy::list_request::ListRequest;
+use policy::web_request::Web;
 
 use crate::network::{Client, Peer};
 use crate::request::{self, AuthRequest};
@@ -33,7 +37,7 @@ pub async fn auth_request(http: HttpRequest, front: web::Data<Front>) -> HttpRes
         state.metrics().shadow_differs(difference.change);
     }
     let word = answer.as_ref().map_or_else(Refused::as_str, |_| "allowed");
-    state.metrics().decided(word, trail.git.as_ref().map(|git| git.service), started.elapsed());
+    state.metrics().decided(word, trail.service, started.elapsed());
     match answer {
         Ok(allowed) => allowed.into_response(),
         Err(refused) => refused.into_response(snapshot.challenge()),
@@ -67,8 +71,14 @@ async fn decide(
     trail: &mut Trail,
 ) -> Result<Allowed, Refused> {
     trail.client = request.client;
-    let git = GitRequest::parse(&snapshot.config.mount, request.method, request.target)
+    let (mount, web) = (&snapshot.config.mount, snapshot.config.web == Web::Gitweb);
+    if let Some(list) = web.then(|| ListRequest::parse(mount, request.method, request.target)).flatten() {
+        return list::decide(state, snapshot, request, list, trail).await;
+    }
+    let parse = if web { GitRequest::parse_with_web } else { GitRequest::parse };
+    let git = parse(mount, request.method, request.target)
         .map_err(|refusal| outside_grammar(refusal, snapshot.directories.names_anybody(request)))?;
+    trail.service = Some(git.service);
     trail.git = Some(git.clone());
     let identity = snapshot.directories.identify(state.logins(), request).await?;
     trail.user = identity.name().cloned();
@@ -110,8 +120,7 @@ fn sign(
     trail: &Trail,
 ) -> Result<String, Refused> {
     let key = snapshot.key.current();
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs());
-    let mut decision = Decision::permitting(git, trail.request_id.clone(), now);
+    let mut decision = Decision::permitting(git, trail.request_id.clone(), now());
     decision.client = trail.client.to_string();
     decision.generation = snapshot.generation;
     if let Some(user) = identity.user() {
@@ -140,12 +149,18 @@ fn sign(
     }
 }
 
+/// In seconds since 1970.
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs())
+}
+
 /// What became known about a request on its way, for the one log line it gets.
 #[derive(Debug)]
 struct Trail {
     request_id: String,
     client: Client,
     git: Option<GitRequest>,
+    service: Option<Service>,
     user: Option<UserName>,
     level: Option<String>,
     shadow: Option<Difference>,
@@ -153,7 +168,15 @@ struct Trail {
 
 impl Trail {
     fn new(request_id: String) -> Self {
-        Self { request_id, client: Client::Unknown, git: None, user: None, level: None, shadow: None }
+        Self {
+            request_id,
+            client: Client::Unknown,
+            git: None,
+            service: None,
+            user: None,
+            level: None,
+            shadow: None,
+        }
     }
 
     fn permit(&mut self, permit: Permit<'_>) {
@@ -166,8 +189,8 @@ impl Trail {
         let client = self.client.to_string();
         let user = self.user.as_ref().map(UserName::as_str);
         let repo = self.git.as_ref().map(|git| git.repo.as_str());
-        let service = self.git.as_ref().map(|git| git.service.as_str());
-        let access = self.git.as_ref().map(|git| git.service.access().as_str());
+        let service = self.service.map(Service::as_str);
+        let access = self.service.map(|service| service.access().as_str());
         match answer {
             Ok(_) => {
                 let level = self.level.as_deref();

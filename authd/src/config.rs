@@ -16,6 +16,7 @@ use daemon::listen::Listen;
 use daemon::units::Seconds;
 use policy::document::{self, CONFIG_LIMIT, DocumentError, Version};
 use policy::git_request::Mount;
+use policy::web_request::Web;
 use serde::{Deserialize, Deserializer};
 
 use directories::Misfit;
@@ -31,6 +32,8 @@ pub struct Config {
     pub admin: Listen,
     /// The URL prefix of git repositories.
     pub mount: Mount,
+    /// Whether browsers are answered too.
+    pub web: Web,
     /// The realm of the Basic challenge.
     pub realm: Realm,
     /// Who may do what.
@@ -99,6 +102,7 @@ impl Config {
             listen: raw.listen,
             admin: raw.admin,
             mount: raw.mount,
+            web: raw.web,
             realm: raw.realm,
             policy_file: beside(raw.policy_file),
             shadow_policy_file: raw.shadow_policy_file.map(beside),
@@ -131,6 +135,8 @@ struct Raw {
     admin: Listen,
     #[serde(default)]
     mount: Mount,
+    #[serde(default)]
+    web: Web,
     #[serde(default)]
     realm: Realm,
     #[serde(default = "default_policy_file")]

@@ -140,7 +140,7 @@ impl<'r> Tally<'r> {
 }
 
 impl LevelAccess {
-    fn grants(&self, identity: &Identity, access: Access, bound: Option<&str>) -> bool {
+    pub(crate) fn grants(&self, identity: &Identity, access: Access, bound: Option<&str>) -> bool {
         match access {
             Access::Read => self.read.include(identity, bound) || self.write.include(identity, bound),
             Access::Write => self.write.include(identity, bound),

@@ -14,6 +14,7 @@ use sha2::Sha256;
 
 use crate::git_request::{Access, GitRequest, Mount, Service};
 use crate::identity::{GroupName, UserName};
+use crate::list_request::ListDecision;
 use crate::repo_path::RepoPath;
 
 /// The header that carries a decision.
@@ -70,6 +71,16 @@ pub struct Decision {
     pub exp: u64,
 }
 
+/// What a header may permit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Permitted {
+    /// A request to one repository.
+    Repository(Decision),
+    /// A look at the list of repositories.
+    List(ListDecision),
+}
+
 /// A header that is no valid decision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum VerifyError {
@@ -113,12 +124,10 @@ impl Decision {
     fn is_coherent(&self) -> bool {
         let mark = if self.query.is_empty() { "" } else { "?" };
         let target = format!("{}{mark}{}", self.path_info, self.query);
-        let request = GitRequest::parse(&Mount::root(), self.service.method(), target.as_bytes());
+        let request = GitRequest::parse_with_web(&Mount::root(), self.service.method(), target.as_bytes());
         self.v == 1
             && request.is_ok_and(|request| request.repo == self.repo && request.service == self.service)
             && self.access == self.service.access()
-            && self.exp >= self.iat
-            && self.exp - self.iat <= LIFETIME_SECONDS
     }
 }
 
@@ -145,6 +154,16 @@ impl fmt::Debug for SigningKey {
 /// The value of the header for this decision; the caller checks it against [`MAX_LEN`].
 #[must_use]
 pub fn sign(key: &SigningKey, decision: &Decision) -> String {
+    seal(key, decision)
+}
+
+/// The same for a list.
+#[must_use]
+pub fn sign_list(key: &SigningKey, decision: &ListDecision) -> String {
+    seal(key, decision)
+}
+
+fn seal(key: &SigningKey, decision: &impl Serialize) -> String {
     // Strings, numbers and maps with string keys: there is nothing here that JSON cannot hold.
     let json = serde_json::to_vec(decision).unwrap_or_default();
     let mut header = URL_SAFE_NO_PAD.encode(json);
@@ -154,13 +173,24 @@ pub fn sign(key: &SigningKey, decision: &Decision) -> String {
     header
 }
 
-/// The decision in this header, if it was signed with `key` and holds at `now` (seconds since 1970).
+/// The decision in this header, if it is one about a repository; see [`verify_any`].
+///
+/// # Errors
+/// For every header that is not such a decision.
+pub fn verify(key: &SigningKey, header: &str, now: u64) -> Result<Decision, VerifyError> {
+    match verify_any(key, header, now)? {
+        Permitted::Repository(decision) => Ok(decision),
+        Permitted::List(_) => Err(VerifyError::Malformed),
+    }
+}
+
+/// What this header permits, if it was signed with `key` and holds at `now` (seconds since 1970).
 ///
 /// The signature is compared in constant time, and nothing is parsed before it is found right.
 ///
 /// # Errors
 /// For every header that is not a valid decision.
-pub fn verify(key: &SigningKey, header: &str, now: u64) -> Result<Decision, VerifyError> {
+pub fn verify_any(key: &SigningKey, header: &str, now: u64) -> Result<Permitted, VerifyError> {
     if header.len() >= MAX_LEN {
         return Err(VerifyError::Malformed);
     }
@@ -168,12 +198,16 @@ pub fn verify(key: &SigningKey, header: &str, now: u64) -> Result<Decision, Veri
     let tag = URL_SAFE_NO_PAD.decode(tag).map_err(|_| VerifyError::Malformed)?;
     key.mac(payload).verify_slice(&tag).map_err(|_| VerifyError::BadSignature)?;
     let json = URL_SAFE_NO_PAD.decode(payload).map_err(|_| VerifyError::Malformed)?;
-    let decision: Decision = serde_json::from_slice(&json).map_err(|_| VerifyError::Malformed)?;
-    match &decision {
-        decision if !decision.is_coherent() => Err(VerifyError::Malformed),
-        decision if decision.iat > now + CLOCK_SKEW_SECONDS => Err(VerifyError::NotYetValid),
-        decision if decision.exp < now => Err(VerifyError::Expired),
-        _ => Ok(decision),
+    let permitted: Permitted = serde_json::from_slice(&json).map_err(|_| VerifyError::Malformed)?;
+    let (coherent, iat, exp) = match &permitted {
+        Permitted::Repository(decision) => (decision.is_coherent(), decision.iat, decision.exp),
+        Permitted::List(decision) => (decision.is_coherent(), decision.iat, decision.exp),
+    };
+    match () {
+        () if !coherent || exp < iat || exp - iat > LIFETIME_SECONDS => Err(VerifyError::Malformed),
+        () if iat > now + CLOCK_SKEW_SECONDS => Err(VerifyError::NotYetValid),
+        () if exp < now => Err(VerifyError::Expired),
+        () => Ok(permitted),
     }
 }
 

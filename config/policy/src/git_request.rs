@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 pub use crate::mount::{InvalidMount, Mount};
 use crate::repo_path::{self, RepoPath};
+use crate::web_request;
 
 /// What is asked of a repository.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -48,7 +49,7 @@ pub struct GitRequest {
     pub service: Service,
     /// The path below the repository, with its leading slash.
     endpoint: Box<str>,
-    query: &'static str,
+    query: Box<str>,
 }
 
 /// A target outside the grammar. Both mean no; they differ in what a caller without credentials is told.
@@ -102,7 +103,18 @@ impl GitRequest {
         let refusal = refusal_of(path);
         let (repo, endpoint) = split_repository(path).ok_or(refusal)?;
         let (service, query) = service_of(method, endpoint, query).ok_or(refusal)?;
-        Ok(Self { repo, service, endpoint: endpoint.into(), query })
+        Ok(Self { repo, service, endpoint: endpoint.into(), query: query.into() })
+    }
+
+    /// The same where pages about repositories are offered too. What is git's stays git's, rightly spelt or not.
+    ///
+    /// # Errors
+    /// Everything outside the grammar is a [`Refusal`].
+    pub fn parse_with_web(mount: &Mount, method: &str, target: &[u8]) -> Result<Self, Refusal> {
+        Self::parse(mount, method, target).or_else(|refusal| {
+            let (repo, endpoint, query) = web_request::parse(mount, method, target).ok_or(refusal)?;
+            Ok(Self { repo, service: Service::Web, endpoint: endpoint.into(), query: query.into() })
+        })
     }
 
     /// `PATH_INFO` for git: the repository and the endpoint, for example `/team/test.git/info/refs`.
@@ -114,7 +126,7 @@ impl GitRequest {
     /// `QUERY_STRING` for git; empty where the request has none.
     #[must_use]
     pub fn query(&self) -> &str {
-        self.query
+        &self.query
     }
 
     /// The request target this request was parsed from.

@@ -4,7 +4,7 @@
 //! daemon needs. The way of a request: [`GitRequest::parse`](git_request::GitRequest::parse) →
 //! [`Policy::decide`] → [`decision::sign`] in authd, [`decision::verify`] in backend-runner.
 //!
-//! - [`repo_path`], [`git_request`]: the closed grammar of repositories and requests.
+//! - [`repo_path`], [`git_request`], [`web_request`], [`list_request`]: the closed grammar of repositories and requests.
 //! - [`identity`], [`subject`]: callers, and whom rules are about.
 //! - [`level`], [`access`], [`branch`], [`setting`], [`glob`]: the rules, and what they say for one repository.
 //! - [`ref_update`], [`push`], [`content`], [`rule`]: what a push asks for and brings, and the verdict of the rules on it.
@@ -25,6 +25,7 @@ pub mod git_request;
 pub mod glob;
 pub mod identity;
 pub mod level;
+pub mod list_request;
 mod locate;
 mod mount;
 mod policy;
@@ -36,6 +37,7 @@ pub mod setting;
 mod shape;
 pub mod subject;
 pub mod units;
+pub mod web_request;
 mod wording;
 
 pub use policy::Policy;

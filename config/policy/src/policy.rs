@@ -43,6 +43,13 @@ impl Policy {
         self.access.explain(identity, repo, access)
     }
 
+    /// Whether callers without a name may read anything anywhere.
+    #[must_use]
+    pub fn shows_something_to_anybody(&self) -> bool {
+        let anybody = |level: &&LevelAccess| level.grants(&Identity::Anonymous, Access::Read, None);
+        self.access().levels().into_values().any(|level| anybody(&level))
+    }
+
     /// Whether a rule of access names the group; a group none names cannot change a decision.
     #[must_use]
     pub fn names_group(&self, group: &GroupName) -> bool {
@@ -86,6 +93,19 @@ mod tests {
         let repo = RepoPath::parse("a.git").unwrap();
         assert!(matches!(policy.decide(&user("joe", &[]), &repo, Access::Read), Verdict::Deny(_)));
         assert!(!policy.has_branch_rules());
+    }
+
+    #[test]
+    fn a_policy_knows_whether_it_shows_something_to_anybody() {
+        for (access, expected) in [
+            ("{}", false),
+            ("{ /: { read: [authenticated] } }", false),
+            ("{ /: { read: [joe] }, public/: { read: [anonymous] } }", true),
+            ("{ wiki.git: { write: [anonymous] } }", true),
+        ] {
+            let policy = Policy::parse("p", format!("version: 1\naccess: {access}\n").as_bytes()).unwrap();
+            assert_eq!(policy.shows_something_to_anybody(), expected, "{access}");
+        }
     }
 
     #[test]
