@@ -106,7 +106,7 @@ volumeMounts:
 - { name: signing-key, mountPath: /run/gitward-key{{ if include "gitward.signingKeySecret" . }}, readOnly: true{{ end }} }
 {{- end -}}
 
-{{/* {root, sockets}: nginx of a server or of the router. */}}
+{{/* {root, settings, component}: nginx of a server or of the router. */}}
 {{- define "gitward.container.nginx" -}}
 name: nginx
 {{ include "gitward.container.common" (dict "root" .root "settings" .settings "image" .root.Values.images.nginx) }}
@@ -116,7 +116,7 @@ env:
   {{- tpl (toYaml .) $.root | nindent 2 }}
 {{- end }}
 ports:
-  - { name: http, containerPort: {{ ternary 8443 8080 (ne .root.Values.tls.existingSecret "") }} }
+  - { name: http, containerPort: {{ ternary 8443 8080 (ne (include "gitward.tlsSecret" .) "") }} }
   - { name: status, containerPort: 8081 }
 startupProbe:
   httpGet: { path: /healthz, port: status }
@@ -134,10 +134,10 @@ livenessProbe:
 volumeMounts:
   - { name: nginx-config, mountPath: /etc/nginx, readOnly: true }
   - { name: nginx-temp, mountPath: /var/lib/nginx }
-  {{- if .sockets }}
+  {{- if eq .component "server" }}
   - { name: sockets, mountPath: /run/gitward }
   {{- end }}
-  {{- if .root.Values.tls.existingSecret }}
+  {{- if include "gitward.tlsSecret" . }}
   - { name: tls, mountPath: /etc/nginx-tls, readOnly: true }
   {{- end }}
   {{- with .settings.extraVolumeMounts }}

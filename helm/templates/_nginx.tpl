@@ -21,8 +21,8 @@ gitward-http.conf: |
 gitward-server.conf: |
   {{- .Files.Get "files/nginx/gitward-server.conf" | nindent 2 }}
 pod-http.conf: |
-  {{- include "gitward.nginx.podHttp" . | nindent 2 }}
-{{- if .Values.tls.existingSecret }}
+  {{- include "gitward.nginx.podHttp" (dict "root" . "component" "server") | nindent 2 }}
+{{- if include "gitward.tlsSecret" (dict "root" . "component" "server") }}
 tls.conf: |
   {{- include "gitward.nginx.tls" . | nindent 2 }}
 {{- end }}
@@ -40,7 +40,7 @@ tls.conf: |
   (list "access_log /var/log/nginx/gitward.log gitward;" "access_log /dev/stdout gitward;\n    include pod-http.conf;")
   (list "listen 80;" $listen)
 -}}
-{{- if .Values.tls.existingSecret -}}
+{{- if include "gitward.tlsSecret" (dict "root" . "component" "server") -}}
 {{- $pairs = append $pairs (list "#include tls.conf;" "include tls.conf;") -}}
 {{- $pairs = append $pairs (list (include "gitward.nginx.plainServer" $listen) "") -}}
 {{- end -}}
@@ -69,10 +69,11 @@ tls.conf: |
 )) -}}
 {{- end -}}
 
-{{/* What only a pod needs at http level: probes, whom to believe about addresses, the place of the certificate. */}}
+{{/* {root, component}: what only a pod needs at http level: probes, whom to believe about addresses, the certificate. */}}
 {{- define "gitward.nginx.podHttp" -}}
+{{- $values := .root.Values -}}
 server {
-    listen {{ ternary "[::]:" "" (contains ":" .Values.listenAddress) }}8081;
+    listen {{ ternary "[::]:" "" (contains ":" $values.listenAddress) }}8081;
     access_log off;
     location = /healthz {
         default_type text/plain;
@@ -82,20 +83,34 @@ server {
         return 404;
     }
 }
-{{- if .Values.nginx.trustedProxies }}
+{{- if and $values.shards.count (eq .component "server") }}
+
+# Only the router reaches a shard (NetworkPolicy), and it says who the client is.
+real_ip_header X-Gitward-Client;
+set_real_ip_from 0.0.0.0/0;
+set_real_ip_from ::/0;
+
+# For the router's log and its /_shard/; it tells no client.
+add_header X-Gitward-Shard $hostname always;
+{{- else if $values.nginx.trustedProxies }}
 
 # Without this every client has the address of the proxy in front, and one of them can use up the failures of all.
 real_ip_header X-Forwarded-For;
 real_ip_recursive on;
-{{- range .Values.nginx.trustedProxies }}
+{{- range $values.nginx.trustedProxies }}
 set_real_ip_from {{ . }};
 {{- end }}
 {{- end }}
-{{- if .Values.tls.existingSecret }}
+{{- if include "gitward.tlsSecret" . }}
 
 # As a variable on purpose: the files are then opened for each handshake, so a renewed certificate needs no restart.
 map "" $gitward_tls {
     default /etc/nginx-tls;
 }
 {{- end }}
+{{- end -}}
+
+{{/* {root, component}: clients' TLS ends where they come in. */}}
+{{- define "gitward.tlsSecret" -}}
+{{- if eq .component (ternary "router" "server" (gt (int .root.Values.shards.count) 0)) -}}{{ .root.Values.tls.existingSecret }}{{- end -}}
 {{- end -}}

@@ -109,7 +109,7 @@ spec:
   {{- end }}
   containers:
     {{- if eq .Values.mode "all-in-one" }}
-    - {{ include "gitward.container.nginx" (dict "root" . "settings" .Values.nginx "sockets" true) | indent 6 | trim }}
+    - {{ include "gitward.container.nginx" (dict "root" . "settings" .Values.nginx "component" "server") | indent 6 | trim }}
     {{- else if eq .Values.mode "auth-only" }}
     - {{ include "gitward.container.authd" . | indent 6 | trim }}
       {{- include "gitward.container.preStop" . | nindent 6 }}
@@ -155,7 +155,7 @@ spec:
 {{- if eq .Values.mode "all-in-one" }}
 - name: sockets
   emptyDir: { medium: Memory, sizeLimit: 1Mi }
-{{ include "gitward.pod.nginxVolumes" (dict "root" . "config" (printf "%s-nginx" (include "gitward.fullname" .))) }}
+{{ include "gitward.pod.nginxVolumes" (dict "root" . "component" "server" "config" (printf "%s-nginx" (include "gitward.fullname" .))) }}
 {{- end }}
 {{- with .Values.server.extraVolumes }}
 {{ tpl (toYaml .) $ }}
@@ -168,7 +168,7 @@ spec:
     name: {{ .config }}
 - name: nginx-temp
   emptyDir: { sizeLimit: {{ .root.Values.nginx.tempSize }} }
-{{- with .root.Values.tls.existingSecret }}
+{{- with include "gitward.tlsSecret" . }}
 - name: tls
   secret:
     secretName: {{ . }}
@@ -206,4 +206,16 @@ spec:
     name: {{ $map }}
     defaultMode: 0555
 {{- end }}
+{{- end -}}
+
+{{- define "gitward.pod.router" -}}
+{{- $settings := .Values.shards.router -}}
+metadata:
+  {{- include "gitward.pod.metadata" (dict "root" . "component" "router" "settings" $settings "container" "nginx" "restart" (include "gitward.router.files" .)) | nindent 2 }}
+spec:
+  {{- include "gitward.pod.common" (dict "root" . "component" "router" "settings" $settings) | nindent 2 }}
+  containers:
+    - {{ include "gitward.container.nginx" (dict "root" . "settings" $settings "component" "router") | indent 6 | trim }}
+  volumes:
+    {{- include "gitward.pod.nginxVolumes" (dict "root" . "component" "router" "config" (printf "%s-router" (include "gitward.fullname" .))) | nindent 4 }}
 {{- end -}}

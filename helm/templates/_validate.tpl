@@ -64,6 +64,12 @@ that contradict each other, is refused here with a word about what to do instead
   {{- fail (printf "ingress and httpRoute publish git; mode %s has nothing to publish" $v.mode) -}}
 {{- end -}}
 {{- if and $v.httpRoute.enabled (not $v.httpRoute.parentRefs) -}}{{- fail "httpRoute.parentRefs is empty: name the Gateway" -}}{{- end -}}
+{{- if and $v.tests.user (not (and $v.tests.existingSecret $v.tests.repository)) -}}
+  {{- fail "tests.user needs tests.existingSecret and tests.repository" -}}
+{{- end -}}
+{{- if and $v.monitoring.serviceMonitor.enabled $v.monitoring.podMonitor.enabled -}}
+  {{- fail "monitoring: either serviceMonitor or podMonitor, or everything is counted twice" -}}
+{{- end -}}
 {{- $requestLimit := dig "limits" "request" "" $v.runner.config -}}
 {{- if $requestLimit -}}
   {{- $seconds := mul (regexFind "^[0-9]+" $requestLimit | int) (get (dict "s" 1 "m" 60 "h" 3600 "d" 86400) (regexFind "(s|m|h|d)$" $requestLimit) | int) -}}
