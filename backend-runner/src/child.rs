@@ -17,7 +17,7 @@ use std::time::Duration;
 use rustix::io::Errno;
 use rustix::process::{
     Pid, PidfdFlags, Resource, Rlimit, Signal, WaitId, WaitIdOptions, WaitOptions, kill_process_group,
-    pidfd_open, prlimit, waitid, waitpgid,
+    pidfd_open, prlimit, setpriority_pgrp, waitid, waitpgid,
 };
 use tokio::io::unix::AsyncFd;
 use tokio::net::unix::pipe;
@@ -28,6 +28,9 @@ use crate::cgi::environment::Variable;
 
 /// How long a group may take to end after TERM, or after its leader has ended, before it is killed.
 pub const GRACE: Duration = Duration::from_secs(5);
+
+/// A niceness that leaves the processor to whoever else wants it.
+const LOW_PRIORITY: i32 = 10;
 
 /// What to execute. The program is an absolute path: a search of `PATH` would cost `posix_spawn`.
 #[derive(Debug)]
@@ -183,6 +186,14 @@ impl Group {
                 let _ = waitpgid(pid, WaitOptions::empty());
                 Err(error)
             }
+        }
+    }
+
+    /// Lets everything else go first. What the group has started already keeps its priority; see setpriority(2).
+    pub fn lower_priority(&self) {
+        if let Some(leader) = &self.leader {
+            // A leader that has ended needs none.
+            let _ = setpriority_pgrp(Some(leader.pid), LOW_PRIORITY);
         }
     }
 

@@ -32,7 +32,7 @@ enum Command {
     Check(ConfigFile),
     /// Create a bare repository with safe settings below the project root
     CreateRepo(create_repo::Arguments),
-    /// Remove what broken pushes left in repositories, and report locks nobody holds
+    /// Repack repositories that need it, remove what broken pushes left, report locks nobody holds
     Maintain(maintain::Arguments),
     /// Fill the directory of the managed hooks
     InstallHooks(install_hooks::Arguments),

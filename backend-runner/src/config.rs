@@ -4,6 +4,7 @@
 //! setting that this version does not know cannot be believed to be in force.
 
 mod limits;
+mod maintenance;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -18,6 +19,8 @@ use crate::push::directory::default_scratch;
 
 pub use self::limits::Limits;
 use self::limits::RawLimits;
+pub use self::maintenance::Maintenance;
+use self::maintenance::RawMaintenance;
 
 /// The settings of one daemon.
 #[derive(Clone, Debug)]
@@ -50,6 +53,8 @@ pub struct Config {
     pub hooks: Hooks,
     /// How much, how many, how long.
     pub limits: Limits,
+    /// When repositories are cared for, and at what cost.
+    pub maintenance: Maintenance,
     /// Where every request leaves a record.
     pub audit_log: Option<PathBuf>,
 }
@@ -125,6 +130,7 @@ impl Config {
                 scratch: raw.hooks.scratch.map_or_else(default_scratch, beside),
             },
             limits: raw.limits.into(),
+            maintenance: raw.maintenance.into(),
         })
     }
 
@@ -153,6 +159,7 @@ impl Config {
             ("engine", self.engine != last.engine),
             ("hooks", self.hooks != last.hooks),
             ("limits", self.limits != last.limits),
+            ("maintenance", self.maintenance != last.maintenance),
         ];
         keys.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| format!("{key} changed")).collect()
     }
@@ -188,6 +195,8 @@ struct RawConfig {
     hooks: RawHooks,
     #[serde(default)]
     limits: RawLimits,
+    #[serde(default)]
+    maintenance: RawMaintenance,
     #[serde(default)]
     audit_log: Option<PathBuf>,
 }
@@ -256,7 +265,7 @@ mod tests {
              repositories: git\npolicy_file: policy.yaml\nsigning_key_file: /run/gitward/signing.key\n\
              git: /usr/bin/git\nexport_all: false\ndumb_http: true\nallow_filter: true\npush_options: true\nengine: http-backend\n\
              hooks: { directory: /usr/lib/gitward/hooks, timeout: 60s, external: hooks, scratch: /tmp }\n\
-             limits: { running: 4, per_repository: 3, per_user: 2, queue: 1s, idle: 2s, request: 1h, push_size: 5MiB, push_memory: 1GiB, negotiation: 1MiB, drain: 4s }\naudit_log: audit.jsonl\n",
+             limits: { running: 4, per_repository: 3, per_user: 2, queue: 1s, idle: 2s, request: 1h, push_size: 5MiB, push_memory: 1GiB, negotiation: 1MiB, drain: 4s }\nmaintenance: { interval: off, memory: 1GiB, timeout: 1h }\naudit_log: audit.jsonl\n",
         )
         .unwrap();
         assert_eq!(config.repositories, Path::new("/etc/gitward/git"));

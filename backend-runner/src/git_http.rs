@@ -19,6 +19,7 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
 
 use self::body::RequestBody;
+use self::push::Prepared;
 use self::refusal::Refusal;
 use crate::cgi::environment::{self, RequestHeaders, Settings};
 use crate::cgi::response::Head;
@@ -73,7 +74,7 @@ async fn serve(
         () = runner.stop.cancelled() => return Err(Refusal::Stopping),
     };
 
-    let (rules, push) = push::prepare(runner, decision).await?;
+    let Prepared { rules, directory: push, turn } = push::prepare(runner, decision, &repository).await?;
     let log_directory = push.as_ref().map(PushDirectory::log);
     let settings = Settings { hidden_refs: &hidden_refs, ..runner.settings(rules, log_directory.as_deref()) };
     let environment = environment::variables(decision, headers, &repository.path, &settings);
@@ -88,6 +89,7 @@ async fn serve(
         decision: decision.clone(),
         plan,
         push,
+        turn,
         hooks: Arc::clone(&runner.hooks),
         streams: Streams { source, head: head_sender, download: from_git },
         patience,

@@ -39,6 +39,18 @@ pub fn list(root: &Path) -> io::Result<Vec<Found>> {
     Ok(found)
 }
 
+/// The repositories below `root`, by name, without links.
+///
+/// # Errors
+/// When the root itself cannot be read.
+pub fn repositories(root: &Path) -> io::Result<Vec<PathBuf>> {
+    let is_repository = |found| match found {
+        Found::Repository(path) => Some(path),
+        Found::Link(_) => None,
+    };
+    Ok(list(root)?.into_iter().filter_map(is_repository).collect())
+}
+
 fn collect(directory: &Path, depth: usize, found: &mut Vec<Found>) {
     for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
         let (path, kind) = (entry.path(), entry.file_type());

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::audit::{Audit, Record};
+use crate::care::turnstile::Pushing;
 use crate::child::{Child, Exit};
 use crate::engine::Plan;
 use crate::limits::Permit;
@@ -28,6 +29,8 @@ pub struct Job {
     pub plan: Plan,
     /// The private directory, when it is a push.
     pub push: Option<PushDirectory>,
+    /// Keeps maintenance out of the repository until it is over.
+    pub turn: Option<Pushing>,
     /// What judges it.
     pub hooks: Arc<ManagedHooks>,
     /// The HTTP side's ends.
@@ -49,8 +52,20 @@ pub struct Job {
 impl Job {
     /// Runs git and accounts for it.
     pub async fn run(self) {
-        let Self { decision, plan, push, hooks, streams, patience, stop, permit, metrics, audit, started } =
-            self;
+        let Self {
+            decision,
+            plan,
+            push,
+            turn,
+            hooks,
+            streams,
+            patience,
+            stop,
+            permit,
+            metrics,
+            audit,
+            started,
+        } = self;
         let report = match Child::spawn(plan.program) {
             Ok(child) => stream::exchange(child, plan.answer, streams, patience, &stop).await,
             Err(error) => Report::not_started(error),
@@ -60,7 +75,7 @@ impl Job {
         metrics.ended(decision.service, outcome, took, report.received, report.sent);
         log(&decision, &report, outcome, u64::try_from(took.as_millis()).unwrap_or(u64::MAX));
         let mut account = close(push, matches!(report.ending, Ending::Finished(Exit::Code(_)))).await;
-        drop(permit);
+        drop((turn, permit));
         let mut record = Record::of(&decision, outcome).with_bytes(report.received, report.sent);
         if let Some(account) = &mut account
             && !hooks.are_proven().unwrap_or(false)

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use policy::git_request::Service;
+use prometheus::core::Collector;
 use prometheus::process_collector::ProcessCollector;
 use prometheus::{Histogram, HistogramOpts, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 
@@ -15,6 +16,7 @@ pub struct Metrics {
     reloads: IntCounterVec,
     verdicts: IntCounterVec,
     audit: IntCounterVec,
+    care: IntCounterVec,
     /// Children running.
     pub running: IntGauge,
     /// Requests waiting for a permit.
@@ -50,8 +52,10 @@ impl Metrics {
     /// # Errors
     /// When something of the same name is registered already.
     pub fn register(registry: &Registry) -> prometheus::Result<Self> {
-        let gauge = |name, help| IntGauge::new(name, help);
-        let counters = |name, help, labels: &[&str]| IntCounterVec::new(Opts::new(name, help), labels);
+        let gauge = |name, help| registered(registry, IntGauge::new(name, help)?);
+        let counters = |name, help, labels: &[&str]| {
+            registered(registry, IntCounterVec::new(Opts::new(name, help), labels)?)
+        };
         let buckets =
             vec![0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 120.0, 600.0, 3600.0];
         let seconds = HistogramOpts::new(
@@ -60,14 +64,14 @@ impl Metrics {
         )
         .buckets(buckets);
         let build = IntGaugeVec::new(Opts::new("gitward_build_info", "The version that runs"), &["version"])?;
-        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        registered(registry, build)?.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         let metrics = Self {
             requests: counters(
                 "gitward_git_requests_total",
                 "Requests by service and outcome",
                 &["service", "outcome"],
             )?,
-            duration: Histogram::with_opts(seconds)?,
+            duration: registered(registry, Histogram::with_opts(seconds)?)?,
             bytes: counters("gitward_git_bytes_total", "Bytes of request and answer bodies", &["direction"])?,
             reloads: counters(
                 "gitward_config_reloads_total",
@@ -80,6 +84,11 @@ impl Metrics {
                 &["rule", "verdict"],
             )?,
             audit: counters("gitward_audit_records_total", "Audit records by outcome", &["outcome"])?,
+            care: counters(
+                "gitward_maintenance_tasks_total",
+                "Tasks of repository maintenance by outcome",
+                &["task", "outcome"],
+            )?,
             running: gauge("gitward_git_running", "Requests with a running git process")?,
             queued: gauge("gitward_git_queued", "Requests waiting for a permit")?,
             generation: gauge("gitward_config_generation", "Number of the configuration in use")?,
@@ -94,16 +103,6 @@ impl Metrics {
                 metrics.reloads.with_label_values(&[file.as_str(), outcome]);
             }
         }
-        registry.register(Box::new(build))?;
-        for counters in
-            [&metrics.requests, &metrics.bytes, &metrics.reloads, &metrics.verdicts, &metrics.audit]
-        {
-            registry.register(Box::new(counters.clone()))?;
-        }
-        for gauge in [&metrics.running, &metrics.queued, &metrics.generation, &metrics.reload_success] {
-            registry.register(Box::new(gauge.clone()))?;
-        }
-        registry.register(Box::new(metrics.duration.clone()))?;
         registry.register(Box::new(ProcessCollector::for_self()))?;
         Ok(metrics)
     }
@@ -141,8 +140,19 @@ impl Metrics {
         self.verdicts.with_label_values(&[rule, verdict]).inc();
     }
 
+    /// A task of maintenance ended; both words are of closed sets.
+    pub fn cared(&self, task: &'static str, outcome: &'static str) {
+        self.care.with_label_values(&[task, outcome]).inc();
+    }
+
     /// An audit record was `written` or `lost`.
     pub fn audited(&self, outcome: &'static str) {
         self.audit.with_label_values(&[outcome]).inc();
     }
+}
+
+/// What is counted with, known to the registry.
+fn registered<C: Collector + Clone + 'static>(registry: &Registry, collector: C) -> prometheus::Result<C> {
+    registry.register(Box::new(collector.clone()))?;
+    Ok(collector)
 }

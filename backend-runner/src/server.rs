@@ -15,6 +15,7 @@ use daemon::signing_key::KeyError;
 use prometheus::Registry;
 use tokio::time::timeout;
 
+use crate::care::schedule;
 use crate::child::GRACE;
 use crate::config::{Config, LoadError};
 use crate::git::ProbeError;
@@ -107,6 +108,7 @@ impl Server {
             Some(listener) => Some(admin_server(listener, registry, &state)?),
             None => None,
         };
+        let care = tokio::spawn(schedule::run(state.clone().into_inner()));
         let admin_handle = admin.as_ref().map(Workers::handle);
         let admin = admin.map(tokio::spawn);
         tokio::select! {
@@ -119,6 +121,8 @@ impl Server {
             handle.stop(true).await;
         }
         let _ = serving.await;
+        // Told to stop by what ended the jobs; it ends a git that works.
+        let _ = care.await;
         drop(admin);
         Ok(())
     }

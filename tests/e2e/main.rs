@@ -26,6 +26,7 @@ mod ldap_tls; // no password without a proven name
 mod lifetime; // no process outlives its request
 mod limits; // queues, throttling, idle clients, draining
 mod logins; // passwords under load, and front servers that check them
+mod maintenance; // repositories that are kept in order
 mod matrix; // who may do what, every combination
 mod observability; // request ids, logs and metrics
 mod outages; // dead and misbehaving daemons

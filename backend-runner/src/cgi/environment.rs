@@ -13,6 +13,7 @@ use policy::decision::Decision;
 use policy::git_request::{Access, Service};
 use policy::identity::UserName;
 
+use crate::git::Git;
 use crate::hook_env;
 
 /// The request headers git is told about.
@@ -83,19 +84,14 @@ pub fn variables(
     repository: &Path,
     settings: &Settings<'_>,
 ) -> Vec<Variable> {
-    let mut variables = vec![
-        variable("PATH", settings.search_path),
-        variable("HOME", "/nonexistent"),
-        variable("LC_ALL", "C"),
-        variable("GIT_CONFIG_NOSYSTEM", "1"),
-        variable("GIT_CONFIG_GLOBAL", "/dev/null"),
-        variable("GIT_NO_REPLACE_OBJECTS", "1"),
+    let mut variables = fixed(settings.search_path).to_vec();
+    variables.extend([
         variable("GIT_PROJECT_ROOT", settings.root.display().to_string()),
         variable("PATH_INFO", &*decision.path_info),
         variable("QUERY_STRING", &*decision.query),
         variable("REQUEST_METHOD", decision.service.method()),
         variable("SERVER_PROTOCOL", "HTTP/1.1"),
-    ];
+    ]);
     let optional = [
         ("CONTENT_TYPE", request_type(decision.service)),
         ("HTTP_CONTENT_ENCODING", headers.encoding),
@@ -115,6 +111,43 @@ pub fn variables(
     }
     variables.extend(numbered(configuration(decision, repository, settings)));
     variables
+}
+
+/// What git is told for work on `repository` that no request asked for, with `memory` bytes to do it in: nothing of the
+/// repository's own settings that would run a program, and a window for deltas that leaves half of the memory for the rest.
+#[must_use]
+pub fn for_care(repository: &Path, git: &Git, memory: u64) -> Vec<Variable> {
+    let text = |value: &str| value.to_owned();
+    let mut variables = fixed(&git.search_path).to_vec();
+    variables.push(variable("GIT_DIR", repository.display().to_string()));
+    variables.extend(numbered(vec![
+        ("safe.directory", repository.display().to_string()),
+        ("core.useReplaceRefs", text("false")),
+        ("core.hooksPath", text("/dev/null")),
+        ("core.fsmonitor", text("false")),
+        ("core.bigFileThreshold", text("50m")),
+        ("gc.auto", text("0")),
+        ("pack.threads", text("1")),
+        ("pack.windowMemory", (memory / 4).to_string()),
+        ("pack.deltaCacheSize", (memory / 4).to_string()),
+        ("pack.writeReverseIndex", text("true")),
+        ("pack.packSizeLimit", text("0")),
+        ("repack.packKeptObjects", text("false")),
+        ("repack.useDeltaIslands", text("false")),
+    ]));
+    variables
+}
+
+/// What every git of ours has.
+fn fixed(search_path: &str) -> [Variable; 6] {
+    [
+        variable("PATH", search_path),
+        variable("HOME", "/nonexistent"),
+        variable("LC_ALL", "C"),
+        variable("GIT_CONFIG_NOSYSTEM", "1"),
+        variable("GIT_CONFIG_GLOBAL", "/dev/null"),
+        variable("GIT_NO_REPLACE_OBJECTS", "1"),
+    ]
 }
 
 /// The only content type a POST to this service may have; also what keeps other sites' forms out.

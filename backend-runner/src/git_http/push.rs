@@ -1,4 +1,4 @@
-//! What a push needs before git starts: hooks that work, what the rules ask of git, and a private directory.
+//! What a push needs before git starts: hooks that work, what the rules ask of git, a private directory, and its turn.
 
 use std::sync::Arc;
 
@@ -6,19 +6,33 @@ use policy::decision::Decision;
 use policy::git_request::Service;
 
 use super::refusal::Refusal;
+use crate::care::turnstile::{self, Pushing};
 use crate::cgi::environment::RulesForGit;
 use crate::managed_hooks::HooksError;
 use crate::push::directory::PushDirectory;
 use crate::push::order;
+use crate::repository::Repository;
 use crate::runner::Runner;
+
+/// What was prepared.
+#[derive(Default)]
+pub(super) struct Prepared {
+    /// What the rules ask of git.
+    pub rules: RulesForGit,
+    /// The private directory.
+    pub directory: Option<PushDirectory>,
+    /// Keeps maintenance out until the push is over.
+    pub turn: Option<Pushing>,
+}
 
 /// Prepares a push or the advertisement before it; nothing for other requests.
 pub(super) async fn prepare(
     runner: &Runner,
     decision: &Decision,
-) -> Result<(RulesForGit, Option<PushDirectory>), Refusal> {
+    repository: &Repository,
+) -> Result<Prepared, Refusal> {
     if !matches!(decision.service, Service::AdvertiseReceivePack | Service::ReceivePack) {
-        return Ok((RulesForGit::default(), None));
+        return Ok(Prepared::default());
     }
     if !runner.hooks.are_proven()? {
         let hooks = Arc::clone(&runner.hooks);
@@ -28,7 +42,7 @@ pub(super) async fn prepare(
     let rules = runner.policy.branch_rules(&decision.repo);
     let for_git = RulesForGit::of(&rules);
     if decision.service != Service::ReceivePack {
-        return Ok((for_git, None));
+        return Ok(Prepared { rules: for_git, ..Prepared::default() });
     }
     let hooks = &runner.config.hooks;
     let settings = order::Settings {
@@ -38,5 +52,6 @@ pub(super) async fn prepare(
     };
     let push = PushDirectory::create(&hooks.scratch, decision, rules.to_level(), &settings)
         .map_err(Refusal::PushDirectory)?;
-    Ok((for_git, Some(push)))
+    let turn = turnstile::push(&repository.path).await;
+    Ok(Prepared { rules: for_git, directory: Some(push), turn })
 }

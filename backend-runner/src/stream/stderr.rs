@@ -18,7 +18,7 @@ pub struct Complaints {
 
 impl Complaints {
     /// Reads until every process that holds the pipe has closed it. May be dropped and begun again.
-    pub(super) async fn collect(&mut self, stderr: &mut pipe::Receiver) {
+    pub async fn collect(&mut self, stderr: &mut pipe::Receiver) {
         let mut buffer = [0_u8; 1024];
         while let Ok(count @ 1..) = stderr.read(&mut buffer).await {
             self.add(&buffer[..count]);

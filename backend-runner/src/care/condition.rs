@@ -1,0 +1,92 @@
+//! What a look at a repository's directories tells: how much lies about loosely, and which indexes there are.
+//!
+//! Only names and times are read, and never more than a bound of them. What cannot be read counts as being in order: the task
+//! that would mend it could not read it either.
+
+use std::fs::{self, DirEntry};
+use std::path::Path;
+use std::time::SystemTime;
+
+/// The state of a repository, as far as care is concerned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Condition {
+    /// Refs that are files of their own.
+    pub loose_refs: usize,
+    /// Objects that are files of their own.
+    pub loose_objects: usize,
+    /// Packs that may be put together.
+    pub packs: usize,
+    /// Whether there is an index of what commits reach.
+    pub has_bitmap: bool,
+    /// Whether objects are borrowed from another repository.
+    pub borrows: bool,
+    /// Whether the file with parents and dates of commits is missing or older than a pack.
+    pub graph_is_stale: bool,
+}
+
+/// As many files are counted and no more; well above what [`super::plan`] asks about.
+const BOUND: usize = 10_000;
+
+impl Condition {
+    /// Looks at the repository in this directory.
+    pub(super) fn of(repository: &Path) -> Self {
+        let objects = repository.join("objects");
+        let in_packs: Vec<_> = entries(&objects.join("pack")).collect();
+        let has = |end: &str| in_packs.iter().any(|entry| name_ends(entry, end));
+        let packs = in_packs.iter().filter(|entry| name_ends(entry, ".pack"));
+        let newest_pack = packs.clone().filter_map(modified).max();
+        let kept = |entry: &&DirEntry| entry.path().with_extension("keep").exists();
+        Self {
+            loose_refs: count_files(&repository.join("refs"), BOUND),
+            loose_objects: entries(&objects)
+                .filter(is_fan_out)
+                .map(|entry| entries(&entry.path()).count())
+                .sum(),
+            packs: packs.clone().count() - packs.filter(kept).count(),
+            has_bitmap: has(".bitmap"),
+            borrows: objects.join("info/alternates").exists(),
+            graph_is_stale: newest_graph(&objects.join("info")) < newest_pack,
+        }
+    }
+}
+
+/// When one of the two kinds of commit graphs was last written.
+fn newest_graph(info: &Path) -> Option<SystemTime> {
+    let single = info.join("commit-graph");
+    let chain = info.join("commit-graphs/commit-graph-chain");
+    [single, chain].iter().filter_map(|path| fs::metadata(path).ok()?.modified().ok()).max()
+}
+
+/// `objects/00` to `objects/ff`.
+fn is_fan_out(entry: &DirEntry) -> bool {
+    let name = entry.file_name();
+    name.len() == 2 && name.as_encoded_bytes().iter().all(u8::is_ascii_hexdigit)
+}
+
+fn name_ends(entry: &DirEntry, end: &str) -> bool {
+    entry.file_name().as_encoded_bytes().ends_with(end.as_bytes())
+}
+
+fn modified(entry: &DirEntry) -> Option<SystemTime> {
+    entry.metadata().ok()?.modified().ok()
+}
+
+fn entries(directory: &Path) -> impl Iterator<Item = DirEntry> + use<> {
+    fs::read_dir(directory).into_iter().flatten().flatten().take(BOUND)
+}
+
+/// Files at any depth, links left out, up to `bound`.
+fn count_files(directory: &Path, bound: usize) -> usize {
+    let mut count = 0;
+    for entry in entries(directory) {
+        match entry.file_type() {
+            Ok(kind) if kind.is_dir() => count += count_files(&entry.path(), bound - count),
+            Ok(kind) if kind.is_file() => count += 1,
+            _ => {}
+        }
+        if count >= bound {
+            return bound;
+        }
+    }
+    count
+}
