@@ -5,6 +5,7 @@
 //! See git's `http-protocol` manual page and git-http-backend(1).
 
 mod body;
+mod dumb;
 mod push;
 mod refusal;
 
@@ -19,6 +20,7 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
 
 use self::body::RequestBody;
+use self::dumb::StoredFile;
 use self::push::Prepared;
 use self::refusal::Refusal;
 use crate::cgi::environment::{self, RequestHeaders, Settings};
@@ -65,7 +67,10 @@ async fn serve(
     if announced_length(request).is_some_and(|length| length > limit) {
         return Err(Refusal::TooLarge);
     }
-    let (repository, hidden_refs) = find_repository(runner, decision).await?;
+    let Found { repository, hidden_refs, file } = find_repository(runner, decision).await?;
+    if let Some(file) = file.filter(|_| dumb::is_for_nginx(request)) {
+        return Ok(file.hand_over(decision, runner, started));
+    }
     let room = runner.limits.enter(decision)?;
     let body = RequestBody::take(body, service, headers, limit, &room).await?;
     let headers = body.headers_for_git(headers);
@@ -101,7 +106,7 @@ async fn serve(
     });
     // A job that is gone without a word has failed.
     match head.await.unwrap_or(Err(NoHead::Failed)) {
-        Ok(head) => Ok(respond(head, answer_body)),
+        Ok(head) => Ok(respond(dumb::kept_by_the_caller_only(head, decision), answer_body)),
         Err(reason) => Err(Refusal::Unanswered(reason)),
     }
 }
@@ -155,23 +160,33 @@ fn only<'a>(request: &'a HttpRequest, name: &HeaderName) -> Result<Option<&'a He
     }
 }
 
-/// The repository, once it is known to be one and to let itself be served, and the refs it hides from a push. Storage that does not answer costs this request
-/// its answer, and no other one its worker.
-async fn find_repository(runner: &Runner, decision: &Decision) -> Result<(Repository, Vec<String>), Refusal> {
+/// What is on the disk for a request.
+struct Found {
+    repository: Repository,
+    /// What it hides from a push.
+    hidden_refs: Vec<String>,
+    /// What a client of the dumb protocol asks for, unless git has to make it.
+    file: Option<StoredFile>,
+}
+
+/// The repository, once it is known to be one and to let itself be served, and what is asked of it. Storage that does not
+/// answer costs this request its answer, and no other one its worker.
+async fn find_repository(runner: &Runner, decision: &Decision) -> Result<Found, Refusal> {
     let (root, export_all) = (runner.config.repositories.clone(), runner.config.export_all);
-    let (git, repo, access) = (runner.git.clone(), decision.repo.clone(), decision.access);
-    let asks_switches = asks_switches(runner.config.engine, decision);
+    let (git, decision) = (runner.git.clone(), decision.clone());
+    let asks_switches = asks_switches(runner.config.engine, &decision);
     let look = runner.runtime.spawn_blocking(move || -> Result<_, Refusal> {
-        let repository = repository::find(&root, &repo, export_all)?;
+        let repository = repository::find(&root, &decision.repo, export_all)?;
         let allowed = !asks_switches
             || !switches::may_be_set(&repository)?
-            || switches::allow(&git, &repository, access)?;
+            || switches::allow(&git, &repository, decision.service)?;
         if !allowed {
             return Err(Refusal::SwitchedOff);
         }
-        let hides = access == Access::Write && switches::may_hide(&repository)?;
+        let hides = decision.access == Access::Write && switches::may_hide(&repository)?;
         let hidden_refs = if hides { switches::hidden(&git, &repository)? } else { Vec::new() };
-        Ok((repository, hidden_refs))
+        let file = StoredFile::find(&repository, &decision)?;
+        Ok(Found { repository, hidden_refs, file })
     });
     match timeout(STORAGE, look).await {
         Ok(Ok(found)) => found,
@@ -185,7 +200,7 @@ const STORAGE: Duration = Duration::from_secs(10);
 /// Whether the repository's switches are looked up here: where `http-backend` does not run, or is told not to. See [`switches`].
 fn asks_switches(engine: EngineKind, decision: &Decision) -> bool {
     let nobody_pushes = decision.access == Access::Write && decision.user.is_none();
-    decision.service != Service::Dumb && (engine == EngineKind::Direct || nobody_pushes)
+    decision.service == Service::Dumb || engine == EngineKind::Direct || nobody_pushes
 }
 
 /// How long a body may be: a pack may be as large as git is told, and git says so more kindly than this daemon could.

@@ -1,5 +1,5 @@
-//! A repository's own switches, `http.uploadpack`, `http.receivepack` and `receive.hideRefs`: they may narrow what the policy
-//! allows, never widen it.
+//! A repository's own switches, `http.uploadpack`, `http.receivepack`, `http.getanyfile` and `receive.hideRefs`: they may
+//! narrow what the policy allows, never widen it.
 //!
 //! See git-http-backend(1). Nearly no repository has them, so a look into its configuration file usually settles the
 //! question; only a file that could say something is read by git itself, with everything git knows of includes.
@@ -9,7 +9,7 @@ use std::io::{self, Read};
 use std::path::Path;
 use std::process::{Command, Output};
 
-use policy::git_request::Access;
+use policy::git_request::{Access, Service};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
@@ -60,10 +60,11 @@ const LARGEST: u64 = 1 << 20;
 ///
 /// # Errors
 /// When that cannot be told.
-pub fn allow(git: &Git, repository: &Repository, access: Access) -> Result<bool, SwitchError> {
-    let switch = match access {
-        Access::Read => "http.uploadpack",
-        Access::Write => "http.receivepack",
+pub fn allow(git: &Git, repository: &Repository, service: Service) -> Result<bool, SwitchError> {
+    let switch = match (service, service.access()) {
+        (Service::Dumb, _) => "http.getanyfile",
+        (_, Access::Read) => "http.uploadpack",
+        (_, Access::Write) => "http.receivepack",
     };
     let output = ask(git, &repository.path, &["--type=bool", "--get", switch]).map_err(SwitchError::Read)?;
     match (output.status.code(), output.stdout.trim_ascii()) {
@@ -153,25 +154,27 @@ mod tests {
     }
 
     #[test]
-    fn a_switch_narrows_its_own_access_only() {
+    fn a_switch_narrows_its_own_service_only() {
         let git = Git::probe(Path::new("/usr/bin/git")).unwrap();
-        for (config, read, write) in [
-            ("", true, true),
-            ("[core]\n\tcompression = 1\n", true, true),
-            ("[http]\n\tpostBuffer = 1\n", true, true),
-            ("[http]\n\treceivepack = true\n\tuploadpack\n", true, true),
-            ("[HTTP]\n\tReceivePack = 0\n", true, false),
-            ("[http] uploadpack = no\n", false, true),
-            ("[http]\n\treceivepack = false\n[http]\n\treceivepack = true\n", true, true),
-            ("[include]\n\tpath = more\n", true, false),
+        for (config, read, write, dumb) in [
+            ("", true, true, true),
+            ("[core]\n\tcompression = 1\n", true, true, true),
+            ("[http]\n\tpostBuffer = 1\n", true, true, true),
+            ("[http]\n\treceivepack = true\n\tuploadpack\n", true, true, true),
+            ("[HTTP]\n\tReceivePack = 0\n", true, false, true),
+            ("[http] uploadpack = no\n", false, true, true),
+            ("[http] getanyfile = no\n", true, true, false),
+            ("[http]\n\treceivepack = false\n[http]\n\treceivepack = true\n", true, true, true),
+            ("[include]\n\tpath = more\n", true, false, true),
         ] {
             let (_directory, repository) = repository(config);
             assert_eq!(
                 may_be_set(&repository).unwrap(),
                 config.to_ascii_lowercase().contains("[http") || config.contains("[inc")
             );
-            assert_eq!(allow(&git, &repository, Access::Read).unwrap(), read, "{config}");
-            assert_eq!(allow(&git, &repository, Access::Write).unwrap(), write, "{config}");
+            let asked = [Service::UploadPack, Service::ReceivePack, Service::Dumb];
+            let said = asked.map(|service| allow(&git, &repository, service).unwrap());
+            assert_eq!(said, [read, write, dumb], "{config}");
         }
     }
 
@@ -198,7 +201,7 @@ mod tests {
         let git = Git::probe(Path::new("/usr/bin/git")).unwrap();
         for config in ["[http]\n\treceivepack = maybe\n", "[http\n"] {
             let (_directory, repository) = repository(config);
-            assert!(allow(&git, &repository, Access::Write).is_err(), "{config}");
+            assert!(allow(&git, &repository, Service::ReceivePack).is_err(), "{config}");
         }
     }
 }

@@ -20,6 +20,11 @@ gitward-http.conf: |
   {{- .Files.Get "files/nginx/gitward-http.conf" | nindent 2 }}
 gitward-server.conf: |
   {{- .Files.Get "files/nginx/gitward-server.conf" | nindent 2 }}
+gitward-git.conf: |
+  {{- /* nginx has no volume with the repositories, so the runner sends all of them. */}}
+  {{- include "gitward.nginx.replaced" (dict "text" (.Files.Get "files/nginx/gitward-git.conf") "pairs" (list
+    (list "proxy_set_header X-Gitward-Accel    yes;" "")
+  )) | nindent 2 }}
 pod-http.conf: |
   {{- include "gitward.nginx.podHttp" (dict "root" . "component" "server") | nindent 2 }}
 {{- if include "gitward.tlsSecret" (dict "root" . "component" "server") }}

@@ -68,9 +68,9 @@ fn a_front_server_that_checks_passwords_itself_names_the_user() {
             "proxy_set_header X-Remote-User $remote_user;",
         )
         .edit_nginx(
-            "gitward-server.conf",
-            "    auth_request /_auth;",
-            "    auth_basic \"git\";\n    auth_basic_user_file @DIR@/etc/htpasswd-git;\n    auth_request /_auth;",
+            "gitward-git.conf",
+            "auth_request /_auth;",
+            "auth_basic \"git\";\n    auth_basic_user_file @DIR@/etc/htpasswd-git;\nauth_request /_auth;",
         )
         .start()
         .unwrap();

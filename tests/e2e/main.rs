@@ -11,6 +11,7 @@ mod clients; // git, libgit2, JGit, dulwich, isomorphic-git: what works, and wha
 mod confidentiality; // what must never be seen: passwords, and the difference between hidden and absent
 mod content_rules; // sizes, paths, authors, messages and signatures of what a push brings
 mod documentation; // the tables in the documentation are what the tests found
+mod dumb; // clients that know plain files only, which nginx sends
 mod features; // what git-http-backend(1) offers beside plain clones and pushes
 mod framing; // where one request ends and the next begins
 mod headers; // header fields that pose as ours

@@ -124,8 +124,11 @@ struct World {
 impl World {
     fn new(pristine: &Path, engine: Option<&str>) -> Self {
         let root = tempfile::tempdir().unwrap();
-        let world =
-            Self { stack: engine.map(|engine| Stack::builder().engine(engine).start().unwrap()), root };
+        let stack = engine.map(|engine| {
+            let builder = Stack::builder().engine(engine);
+            builder.edit("backend-runner.yaml", "dumb_http: false", "dumb_http: true").start().unwrap()
+        });
+        let world = Self { stack, root };
         copy(pristine, &world.root.path().join("kept"));
         copy_contents(pristine, &world.repositories());
         world

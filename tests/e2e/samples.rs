@@ -47,7 +47,10 @@ fn every_file_in_config_and_nginx_is_used_here() {
         "config",
         &["authd.yaml", "backend-runner.yaml", "groups", "htpasswd", "policy.yaml", "users.yaml"],
     );
-    known("nginx", &["gitward-http.conf", "gitward-server.conf", "nginx.conf", "tls.conf"]);
+    known(
+        "nginx",
+        &["gitward-git.conf", "gitward-http.conf", "gitward-server.conf", "nginx.conf", "tls.conf"],
+    );
 }
 
 #[test]

@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
-use actix_web::http::header::{ALLOW, RETRY_AFTER};
+use actix_web::http::header::{ALLOW, CACHE_CONTROL, RETRY_AFTER};
 use policy::decision::{Decision, VerifyError};
 use policy::identity::UserName;
 use policy::rule::Rule;
 
+use super::dumb::FileError;
 use crate::audit::Record;
 use crate::limits::Busy;
 use crate::managed_hooks::HooksError;
@@ -50,6 +51,8 @@ pub(super) enum Refusal {
     Body(#[from] GatherError),
     #[error("no repository to run git in")]
     Repository(#[from] LookupError),
+    #[error("no such file for the dumb protocol")]
+    File(#[from] FileError),
     #[error("the repository's storage does not answer")]
     NoStorage,
     #[error("no permit in time")]
@@ -73,6 +76,7 @@ impl Refusal {
             _ if status == StatusCode::SERVICE_UNAVAILABLE => {
                 response.insert_header((RETRY_AFTER, RETRY.as_secs()))
             }
+            Self::File(_) => response.insert_header((CACHE_CONTROL, "no-cache")),
             _ => &mut response,
         };
         response.body(self.text())
@@ -86,10 +90,13 @@ impl Refusal {
             Self::Repository(LookupError::ForeignOwner { .. } | LookupError::Unreadable(_))
             | Self::Body(GatherError::Unkept(_))
             | Self::Switches(_)
+            | Self::File(FileError::Unreadable(_))
             | Self::Hooks(_)
             | Self::PushDirectory(_)
             | Self::Unanswered(NoHead::Failed) => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Repository(_) => StatusCode::FORBIDDEN,
+            // A client of the dumb protocol goes on to the packs when an object is not there.
+            Self::File(FileError::Missing | FileError::NotPlain) => StatusCode::NOT_FOUND,
             Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::Repeated | Self::Body(GatherError::Aborted | GatherError::Undecodable(_)) => {
                 StatusCode::BAD_REQUEST
@@ -112,6 +119,7 @@ impl Refusal {
         match self.status() {
             // nginx answers in its own words; with a body it would close its connection as well.
             StatusCode::FORBIDDEN => "",
+            StatusCode::NOT_FOUND => "there is no such object in this repository\n",
             StatusCode::REQUEST_TIMEOUT => "the request's body comes too slowly\n",
             StatusCode::METHOD_NOT_ALLOWED => "method not allowed\n",
             StatusCode::BAD_REQUEST => "bad request\n",

@@ -45,11 +45,16 @@ pub(crate) const DECIDED: [Decided; 14] = [
         explains: |shape, theirs, ours| is_smart(shape) && (theirs.status, ours.status) == (404, 403),
     },
     Decided {
-        what: "the dumb protocol",
-        why: "off unless dumb_http is set: it serves objects that no ref reaches",
-        explains: |shape, theirs, ours| {
-            let file = shape.kind == Kind::Dumb || (shape.kind == Kind::Method && shape.method == "GET");
-            file && !is_smart(shape) && (theirs.status, ours.status) == (200, 403)
+        what: "who may keep a file",
+        why: "http-backend lets every cache keep an object; where a login was needed, only the caller's own may",
+        explains: |_, theirs, ours| {
+            let public = |seen: &Seen| {
+                seen.headers.get("cache-control").is_some_and(|said| said.starts_with("public"))
+            };
+            (theirs.status, ours.status) == (200, 200)
+                && public(theirs)
+                && !public(ours)
+                && theirs.body == ours.body
         },
     },
     Decided {

@@ -18,7 +18,9 @@ impl Seen {
     pub(crate) fn note(&mut self, name: &str, value: &str) {
         let name = name.to_ascii_lowercase();
         if HEADERS.contains(&&*name) {
-            self.headers.insert(name, value.to_owned());
+            // A year from now, for what never changes.
+            let later = name == "expires" && !value.contains("1980");
+            self.headers.insert(name, if later { "later".to_owned() } else { value.to_owned() });
         }
     }
 
