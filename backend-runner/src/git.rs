@@ -30,6 +30,8 @@ pub struct Git {
     pub http_backend: PathBuf,
     /// `PATH` for children.
     pub search_path: String,
+    /// Whether that path has a `true`.
+    pub has_true: bool,
 }
 
 /// git cannot be used.
@@ -77,7 +79,8 @@ impl Git {
             return Err(ProbeError::NoHttpBackend(http_backend));
         }
         let search_path = search_path(program);
-        Ok(Self { program: program.to_owned(), banner, version, http_backend, search_path })
+        let has_true = search_path.split(':').any(|directory| Path::new(directory).join("true").is_file());
+        Ok(Self { program: program.to_owned(), banner, version, http_backend, search_path, has_true })
     }
 }
 

@@ -79,9 +79,11 @@ async fn serve(
         () = runner.stop.cancelled() => return Err(Refusal::Stopping),
     };
 
-    let Prepared { rules, directory: push, turn } = push::prepare(runner, decision, &repository).await?;
+    let Prepared { rules, directory: push, no_alternates, turn } =
+        push::prepare(runner, decision, &repository).await?;
     let log_directory = push.as_ref().map(PushDirectory::log);
-    let settings = Settings { hidden_refs: &hidden_refs, ..runner.settings(rules, log_directory.as_deref()) };
+    let common = runner.settings(rules, log_directory.as_deref());
+    let settings = Settings { hidden_refs: &hidden_refs, no_alternates, ..common };
     let environment = environment::variables(decision, headers, &repository.path, &settings);
     let (input, unsent) = body.split();
     let engine = (runner.config.engine, &runner.git, runner.config.limits.push_memory);

@@ -70,6 +70,7 @@ impl Runner {
             config: &self.config.file,
             rules,
             log_directory,
+            no_alternates: false,
         }
     }
 }

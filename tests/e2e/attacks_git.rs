@@ -112,6 +112,18 @@ fn settings_of_a_repository_cannot_replace_the_managed_hook() {
 }
 
 #[test]
+fn a_push_runs_no_program_that_the_repository_names_for_refs_of_others() {
+    let stack = Stack::start().unwrap();
+    let repository = stack.repositories().seeded("team/app.git", 2, &[]).unwrap();
+    let marker = stack.path().join("ran");
+    let command = format!("touch {} #", path_text(&marker).unwrap());
+    repository.git().ok(&["config", "core.alternateRefsCommand", &command]).unwrap();
+    let pusher = repository.git().with("http.extraHeader", &authorization());
+    pusher.ok(&["push", "--quiet", &stack.url("team/app.git"), "main:refs/heads/other"]).unwrap();
+    assert!(repository.resolve("refs/heads/other").is_some() && !marker.exists());
+}
+
+#[test]
 fn a_managed_hook_that_cannot_run_refuses_the_push() {
     let breakages: [(&str, Breakage); 3] = [
         ("not executable", |hook| {

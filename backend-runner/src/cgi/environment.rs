@@ -52,6 +52,8 @@ pub struct Settings<'a> {
     pub rules: RulesForGit,
     /// Where the hooks of this push log to.
     pub log_directory: Option<&'a Path>,
+    /// Whether git need not ask other repositories for their refs, because this one borrows no objects, and can be told so.
+    pub no_alternates: bool,
 }
 
 /// What the rules of a repository ask of git itself.
@@ -205,6 +207,10 @@ fn configuration(
     list.extend(settings.hidden_refs.iter().map(|pattern| ("receive.hideRefs", pattern.clone())));
     if let Some(allowed) = settings.allow_filter {
         list.push(("uploadpack.allowFilter", allowed.to_string()));
+    }
+    // A push's quarantine has the repository itself for an alternate, and all its refs would be listed by another process.
+    if decision.service == Service::ReceivePack && settings.no_alternates {
+        list.push(("core.alternateRefsCommand", text("true")));
     }
     if let Some(hooks) = settings.hooks {
         list.push(("core.hooksPath", hooks.display().to_string()));

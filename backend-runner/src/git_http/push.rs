@@ -21,6 +21,8 @@ pub(super) struct Prepared {
     pub rules: RulesForGit,
     /// The private directory.
     pub directory: Option<PushDirectory>,
+    /// Whether the repository borrows no objects, and git can be told so.
+    pub no_alternates: bool,
     /// Keeps maintenance out until the push is over.
     pub turn: Option<Pushing>,
 }
@@ -53,5 +55,6 @@ pub(super) async fn prepare(
     let push = PushDirectory::create(&hooks.scratch, decision, rules.to_level(), &settings)
         .map_err(Refusal::PushDirectory)?;
     let turn = turnstile::push(&repository.path).await;
-    Ok(Prepared { rules: for_git, directory: Some(push), turn })
+    let no_alternates = runner.git.has_true && !repository.path.join("objects/info/alternates").exists();
+    Ok(Prepared { rules: for_git, directory: Some(push), no_alternates, turn })
 }

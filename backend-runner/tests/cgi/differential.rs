@@ -269,6 +269,7 @@ fn reference(git: &Git, stage: &Stage, shape: &Shape) -> Seen {
         config: Path::new("/none"),
         rules: RulesForGit::default(),
         log_directory: Some(&log),
+        no_alternates: true,
     };
     let headers = RequestHeaders { protocol: shape.protocol, encoding: None };
     let variables = environment::variables(&decision, headers, &root.join(decision.repo.as_str()), &settings);
