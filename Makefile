@@ -6,7 +6,7 @@ PORT ?= 8080
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test tools fmt clippy unit build e2e doc deny bench
+.PHONY: help demo test tools fmt clippy unit build e2e doc deny bench bench-peers
 
 help: ## show this list
 	@sed -n 's/^\([a-z0-9]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -45,3 +45,8 @@ deny: ## licenses, sources and advisories of the dependencies
 
 bench: ## benchmarks of the policy
 	$(CARGO) bench --locked -p policy
+
+bench-peers: ## Gitward and other git servers side by side (ARGS=--quick)
+	.ci/install nginx git htpasswd slapd fcgiwrap lighttpd uwsgi-core apache2
+	$(CARGO) build --locked --release -p authd -p backend-runner
+	$(CARGO) run --locked --release -p gitward-tests --example bench-peers -- $(ARGS)

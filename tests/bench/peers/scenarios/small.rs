@@ -1,0 +1,72 @@
+//! The small requests that every fetch begins with, from the null client and from git itself.
+
+use std::path::PathBuf;
+
+use anyhow::{Result, ensure};
+use harness::git::Git;
+
+use super::{Scene, sending};
+use crate::bodies;
+use crate::contender::Contender;
+use crate::load::{self, Connection, Done};
+use crate::measure::Entry;
+use crate::world::{PASSWORD, USER};
+
+/// `info/refs` and `ls-refs` in protocol version 2.
+pub(super) fn requests(scene: &mut Scene<'_>) -> Result<()> {
+    let requests = [
+        ("info/refs", load::get(&bodies::advertisement("small.git"))),
+        ("ls-refs", load::post("small.git", "git-upload-pack", &bodies::ls_refs())),
+    ];
+    for (name, request) in requests {
+        let mut first = None;
+        for kind in scene.servers() {
+            let contender = scene.field.contender(kind)?;
+            let (answer, body) = Connection::open(contender.address()?)?.fetch(&request)?;
+            ensure!(answer.status == 200, "{name}: {}: {answer:?}\n{}", kind.name(), contender.complaints());
+            ensure!(
+                *first.get_or_insert(body.clone()) == body,
+                "{name}: {} answers something else",
+                kind.name()
+            );
+        }
+        let load = scene.load(request, true);
+        let entries: Vec<_> = scene.servers().into_iter().map(|kind| sending(kind, load.clone())).collect();
+        scene.compare(name, &entries)?;
+    }
+    Ok(())
+}
+
+/// `git ls-remote`, and `git fetch` when there is nothing new.
+pub(super) fn real_client(scene: &mut Scene<'_>) -> Result<()> {
+    let runs = if scene.quick { 2 } else { 8 };
+    let servers = scene.servers();
+    let mut clones: Vec<(&'static str, PathBuf)> = Vec::new();
+    for &kind in &servers {
+        let place = scene.world.file(&format!("clone-{}", kind.name()));
+        std::fs::create_dir(&place)?;
+        let url = scene.field.contender(kind)?.url("small.git")?;
+        client(&place).ok(&["clone", "--quiet", &url, "."])?;
+        clones.push((kind.name(), place));
+    }
+    let home = |name: &str| clones.iter().find(|(known, _)| *known == name).map(|(_, place)| place.clone());
+    let commands: [(&str, &[&str]); 2] =
+        [("ls-remote", &["ls-remote", "origin"]), ("no-op fetch", &["fetch", "origin"])];
+    for (name, command) in commands {
+        let work = |contender: &mut Contender, _| {
+            let place = home(contender.kind.name()).unwrap_or_default();
+            for _ in 0..runs {
+                client(&place).ok(command)?;
+            }
+            Ok(Done { requests: runs, length: 0 })
+        };
+        let entries: Vec<_> = servers.iter().map(|kind| Entry::new(*kind, work)).collect();
+        scene.compare(name, &entries)?;
+    }
+    Ok(())
+}
+
+/// git with the credentials of the benchmark.
+pub(super) fn client(place: &std::path::Path) -> Git {
+    Git::new(place).sending(USER, PASSWORD)
+}
