@@ -15,10 +15,12 @@ pub(crate) struct Entry<'a> {
     pub(crate) label: String,
     /// More rounds than this it does not get, where one is long.
     pub(crate) rounds: usize,
-    // `dyn`, both: scenarios differ in nothing but these.
-    prepare: Box<dyn Fn(&mut Contender, usize) -> Result<()> + 'a>,
-    work: Box<dyn Fn(&mut Contender, usize) -> Result<Done> + 'a>,
+    prepare: Step<'a, ()>,
+    work: Step<'a, Done>,
 }
+
+/// What is done with a contender in a round; `dyn`, because scenarios differ in nothing else.
+type Step<'a, T> = Box<dyn Fn(&mut Contender, usize) -> Result<T> + 'a>;
 
 /// All contenders, started when they are first needed.
 #[derive(Debug)]

@@ -117,7 +117,7 @@ impl Running {
     /// Where it keeps everything.
     pub(crate) fn directory(&self) -> &Path {
         let place = self.place.as_ref().map(TempDir::path);
-        place.or(self.stack.as_ref().map(Stack::path)).unwrap_or_else(|| Path::new("/nonexistent"))
+        place.or_else(|| self.stack.as_ref().map(Stack::path)).unwrap_or_else(|| Path::new("/nonexistent"))
     }
 }
 

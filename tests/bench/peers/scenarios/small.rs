@@ -25,7 +25,7 @@ pub(super) fn requests(scene: &mut Scene<'_>) -> Result<()> {
             let (answer, body) = Connection::open(contender.address()?)?.fetch(&request)?;
             ensure!(answer.status == 200, "{name}: {}: {answer:?}\n{}", kind.name(), contender.complaints());
             ensure!(
-                *first.get_or_insert(body.clone()) == body,
+                *first.get_or_insert_with(|| body.clone()) == body,
                 "{name}: {} answers something else",
                 kind.name()
             );
