@@ -6,7 +6,7 @@ PORT ?= 8080
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test tools fmt clippy unit build e2e doc deny bench bench-peers
+.PHONY: help demo test tools fmt clippy unit build e2e chart doc deny bench bench-peers
 
 help: ## show this list
 	@sed -n 's/^\([a-z0-9]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -14,7 +14,7 @@ help: ## show this list
 demo: ## run everything on this machine until Ctrl-C (PORT=8080)
 	@exec env PORT=$(PORT) .ci/demo
 
-test: tools fmt clippy unit e2e doc ## all checks and tests, from a fresh checkout
+test: tools fmt clippy unit e2e chart doc ## all checks and tests, from a fresh checkout
 
 tools: ## install what the tests need
 	.ci/install nginx git htpasswd slapd ldapmodify
@@ -36,6 +36,9 @@ build: ## the daemons, as the end-to-end tests need them
 
 e2e: build ## real git through real nginx and both daemons
 	$(CARGO) test --locked -p gitward-tests
+
+chart: build ## the Helm chart: renders, refusals, alerts, and the daemons' own checks of what it writes
+	.ci/chart
 
 doc: ## documentation without warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps

@@ -1,6 +1,7 @@
 {{/*
-nginx's files: the ones Gitward ships, adapted to a pod. The two that security rests on, gitward-http.conf and
-gitward-server.conf, are used unchanged; of nginx.conf and tls.conf exactly the strings are replaced that they say may be.
+nginx's files: the ones Gitward ships, adapted to a pod. Those that security rests on, gitward-*.conf, are used as they are but
+for one line: nginx has no volume with the repositories, so it must not offer to send their files itself. Of nginx.conf and
+tls.conf exactly the strings are replaced that they say may be.
 */}}
 
 {{/* {text, pairs: [[old, new], ...]}. A string that is not there would be a setting that silently does not hold. */}}
@@ -16,15 +17,14 @@ gitward-server.conf, are used unchanged; of nginx.conf and tls.conf exactly the 
 {{- define "gitward.nginx.files" -}}
 nginx.conf: |
   {{- include "gitward.nginx.main" . | nindent 2 }}
-gitward-http.conf: |
-  {{- .Files.Get "files/nginx/gitward-http.conf" | nindent 2 }}
-gitward-server.conf: |
-  {{- .Files.Get "files/nginx/gitward-server.conf" | nindent 2 }}
-gitward-git.conf: |
-  {{- /* nginx has no volume with the repositories, so the runner sends all of them. */}}
-  {{- include "gitward.nginx.replaced" (dict "text" (.Files.Get "files/nginx/gitward-git.conf") "pairs" (list
-    (list "proxy_set_header X-Gitward-Accel    yes;" "")
-  )) | nindent 2 }}
+{{- range $path, $_ := .Files.Glob "files/nginx/gitward-*.conf" }}
+{{ base $path }}: |
+  {{- if eq (base $path) "gitward-git.conf" }}
+  {{- include "gitward.nginx.replaced" (dict "text" ($.Files.Get $path) "pairs" (list (list "proxy_set_header X-Gitward-Accel    yes;" ""))) | nindent 2 }}
+  {{- else }}
+  {{- $.Files.Get $path | nindent 2 }}
+  {{- end }}
+{{- end }}
 pod-http.conf: |
   {{- include "gitward.nginx.podHttp" (dict "root" . "component" "server") | nindent 2 }}
 {{- if include "gitward.tlsSecret" (dict "root" . "component" "server") }}

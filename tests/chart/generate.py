@@ -16,7 +16,7 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 CHART = ROOT / "helm"
-COPIED = ["nginx.conf", "gitward-http.conf", "gitward-server.conf", "gitward-git.conf", "tls.conf"]
+COPIED = sorted(path.name for path in (ROOT / "nginx").glob("*.conf"))
 BEGIN, END = "<!-- made by tests/chart/generate.py from values.yaml -->\n", "<!-- end -->\n"
 
 

@@ -153,13 +153,20 @@ fn open_or_create(path: &Path) -> Result<File, KeyError> {
 fn read(path: &Path, mut file: File) -> Result<(SigningKey, Stamp), KeyError> {
     let read_error = |source| KeyError::Read { path: path.to_owned(), source };
     let metadata = file.metadata().map_err(read_error)?;
-    if metadata.mode() & OTHERS != 0 {
+    if is_exposed(metadata.mode(), metadata.uid(), rustix::process::geteuid().as_raw()) {
         return Err(KeyError::Exposed { path: path.to_owned(), mode: metadata.mode() & 0o7777 });
     }
     let mut bytes = Vec::with_capacity(KEY_LENGTH + 1);
     Read::by_ref(&mut file).take(KEY_LENGTH as u64 + 1).read_to_end(&mut bytes).map_err(read_error)?;
     let bytes = bytes.try_into().map_err(|_| KeyError::Length { path: path.to_owned() })?;
     Ok((SigningKey::from_bytes(bytes), Stamp::new(&metadata)))
+}
+
+/// Nobody but its owner may touch a key of ours. One that root owns and lends us through our group is no more exposed: that is how
+/// a Kubernetes Secret is mounted for a process that is not root.
+fn is_exposed(mode: u32, owner: u32, us: u32) -> bool {
+    let lent = owner == 0 && us != 0;
+    mode & if lent { OTHERS & !GROUP_READ } else { OTHERS } != 0
 }
 
 /// Writes a whole key under a name of its own, then links it to the real one: nobody ever reads half a
@@ -185,6 +192,7 @@ const KEY_LENGTH: usize = 32;
 
 /// Permission bits of everybody but the owner.
 const OTHERS: u32 = 0o077;
+const GROUP_READ: u32 = 0o040;
 
 /// A stat is cheap, but not so cheap that every request should make one.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
@@ -237,6 +245,22 @@ mod tests {
             fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
             assert!(matches!(load_or_create(&path), Err(KeyError::Exposed { .. })), "{mode:o}");
         }
+    }
+
+    #[test]
+    fn a_key_that_root_lends_to_our_group_is_not_exposed() {
+        let (root, us) = (0, 65532);
+        for (mode, owner, exposed) in [
+            (0o440, root, false),
+            (0o640, root, false),
+            (0o460, root, true),
+            (0o444, root, true),
+            (0o440, us, true),
+            (0o400, us, false),
+        ] {
+            assert_eq!(is_exposed(mode, owner, us), exposed, "{mode:o} of {owner}");
+        }
+        assert!(is_exposed(0o440, root, root), "root itself has no use for a group");
     }
 
     #[test]

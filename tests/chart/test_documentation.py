@@ -1,0 +1,53 @@
+"""What is said twice says the same."""
+
+import subprocess
+import sys
+
+import chart
+import generate
+import jsonschema
+import pytest
+import yaml
+
+
+def test_what_is_generated_is_up_to_date():
+    command = [sys.executable, chart.ROOT / "tests/chart/generate.py", "--check"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+
+
+def test_every_value_has_a_comment_and_a_schema():
+    found = {row.key: row for row in generate.rows((chart.CHART / "values.yaml").read_text())}
+    schema = yaml.safe_load((chart.CHART / "values.schema.json").read_text())
+    assert set(leaves(schema)) == set(found)
+    values = yaml.safe_load((chart.CHART / "values.yaml").read_text())
+    jsonschema.Draft7Validator(schema).validate(values)
+    for key in leaves(schema):
+        generate.at(values, key.split("."))
+
+
+def test_every_value_is_used_by_some_template():
+    files = [p for p in chart.CHART.glob("templates/**/*") if p.is_file()] + [chart.CHART / "files/monitoring/rules.yaml"]
+    templates = "".join(p.read_text() for p in files)
+    for row in generate.rows((chart.CHART / "values.yaml").read_text()):
+        assert row.key.split(".")[-1] in templates, row.key
+
+
+def test_the_first_steps_of_the_readme_are_commands_that_exist():
+    readme = (chart.CHART / "README.md").read_text()
+    for command in ("backend-runner create-repo", "authd hash-password", "authd diff", "authd check --online"):
+        assert command in readme
+
+
+@pytest.mark.parametrize("case", chart.CASES)
+def test_every_example_says_what_it_is_for(case):
+    assert (chart.CHART / f"ci/{case}-values.yaml").read_text().startswith("# ")
+
+
+def leaves(node: dict, path: str = "") -> list[str]:
+    """The values of the schema: whatever has a description."""
+    found = []
+    for name, below in node.get("properties", {}).items():
+        key = f"{path}.{name}" if path else name
+        found += [key] if "description" in below else leaves(below, key)
+    return found
