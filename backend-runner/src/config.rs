@@ -3,6 +3,7 @@
 //! Every default is here, or with the limits in `limits`, and nowhere else. Paths in the file are relative to the file. Unknown keys are errors, so a
 //! setting that this version does not know cannot be believed to be in force.
 
+mod cache;
 mod limits;
 mod maintenance;
 
@@ -17,6 +18,8 @@ use serde::Deserialize;
 use crate::engine::EngineKind;
 use crate::push::directory::default_scratch;
 
+use self::cache::RawCache;
+pub use self::cache::{Admission, Cache};
 pub use self::limits::Limits;
 use self::limits::RawLimits;
 pub use self::maintenance::Maintenance;
@@ -55,6 +58,8 @@ pub struct Config {
     pub limits: Limits,
     /// When repositories are cared for, and at what cost.
     pub maintenance: Maintenance,
+    /// What is kept of git's answers.
+    pub cache: Cache,
     /// Where every request leaves a record.
     pub audit_log: Option<PathBuf>,
 }
@@ -131,6 +136,7 @@ impl Config {
             },
             limits: raw.limits.into(),
             maintenance: raw.maintenance.into(),
+            cache: raw.cache.beside(base),
         })
     }
 
@@ -160,6 +166,7 @@ impl Config {
             ("hooks", self.hooks != last.hooks),
             ("limits", self.limits != last.limits),
             ("maintenance", self.maintenance != last.maintenance),
+            ("cache", self.cache != last.cache),
         ];
         keys.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| format!("{key} changed")).collect()
     }
@@ -197,6 +204,8 @@ struct RawConfig {
     limits: RawLimits,
     #[serde(default)]
     maintenance: RawMaintenance,
+    #[serde(default)]
+    cache: RawCache,
     #[serde(default)]
     audit_log: Option<PathBuf>,
 }
@@ -265,11 +274,14 @@ mod tests {
              repositories: git\npolicy_file: policy.yaml\nsigning_key_file: /run/gitward/signing.key\n\
              git: /usr/bin/git\nexport_all: false\ndumb_http: true\nallow_filter: true\npush_options: true\nengine: http-backend\n\
              hooks: { directory: /usr/lib/gitward/hooks, timeout: 60s, external: hooks, scratch: /tmp }\n\
-             limits: { running: 4, per_repository: 3, per_user: 2, queue: 1s, idle: 2s, request: 1h, push_size: 5MiB, push_memory: 1GiB, negotiation: 1MiB, drain: 4s }\nmaintenance: { interval: off, memory: 1GiB, timeout: 1h }\naudit_log: audit.jsonl\n",
+             limits: { running: 4, per_repository: 3, per_user: 2, queue: 1s, idle: 2s, request: 1h, push_size: 5MiB, push_memory: 1GiB, negotiation: 1MiB, drain: 4s }\nmaintenance: { interval: off, memory: 1GiB, timeout: 1h }\n\
+             cache: { memory: 1MiB, directory: kept, size: 1GiB, ttl: 1m, admission: second, forget_rewritten: true }\naudit_log: audit.jsonl\n",
         )
         .unwrap();
         assert_eq!(config.repositories, Path::new("/etc/gitward/git"));
         assert_eq!(config.hooks.external.as_deref(), Some(Path::new("/etc/gitward/hooks")));
+        assert_eq!(config.cache.directory.as_deref(), Some(Path::new("/etc/gitward/kept")));
+        assert_eq!((config.cache.memory, config.cache.admission), (1 << 20, Admission::Second));
         assert_eq!(config.limits.sizes.per_user, 2);
         assert_eq!(config.limits.negotiation, 1 << 20);
         assert_eq!((config.allow_filter, config.push_options), (Some(true), true));
@@ -284,7 +296,7 @@ mod tests {
 
     #[test]
     fn a_setting_of_another_version_is_refused_by_name() {
-        for key in ["cache: {}", "aliases: {}", "web: gitweb", "repository: /srv"] {
+        for key in ["caches: {}", "aliases: {}", "web: gitweb", "repository: /srv"] {
             let error =
                 parse(&format!("version: 1\nrepositories: /srv/git\n{key}\n")).unwrap_err().to_string();
             assert!(error.contains(key.split(':').next().unwrap()) && error.contains(":3:"), "{error}");

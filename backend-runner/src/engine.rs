@@ -112,7 +112,7 @@ impl Direct {
 }
 
 /// Nothing between git and git may keep an answer.
-fn head(content_type: &'static str) -> Head {
+pub(crate) fn head(content_type: &'static str) -> Head {
     let headers = [
         (EXPIRES, "Fri, 01 Jan 1980 00:00:00 GMT"),
         (PRAGMA, "no-cache"),

@@ -6,14 +6,17 @@
 
 mod body;
 mod dumb;
+mod kept;
 mod push;
 mod refusal;
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, web};
+use bytes::Bytes;
 use policy::decision::{self, Decision, VerifyError};
 use policy::git_request::{Access, Service};
 use tokio::sync::oneshot;
@@ -21,6 +24,7 @@ use tokio::time::{Instant, timeout};
 
 use self::body::RequestBody;
 use self::dumb::StoredFile;
+use self::kept::{Asked, Kept};
 use self::push::Prepared;
 use self::refusal::Refusal;
 use crate::cgi::environment::{self, RequestHeaders, Settings};
@@ -71,32 +75,49 @@ async fn serve(
     if let Some(file) = file.filter(|_| dumb::is_for_nginx(request)) {
         return Ok(file.hand_over(decision, runner, started));
     }
-    let room = runner.limits.enter(decision)?;
-    let body = RequestBody::take(body, service, headers, limit, &room).await?;
+    let rules = push::rules(runner, decision).await?;
+    let length = announced_length(request);
+    let body = RequestBody::take(body, service, headers, (limit, length), || runner.limits.enter(decision));
+    let body = body.await?;
     let headers = body.headers_for_git(headers);
+    let asked = Asked { runner, decision, headers, repository: &repository, started };
+    if let Some(response) = asked.probe(&body) {
+        return Ok(response);
+    }
+    let environment = |log: Option<&Path>, no_alternates| {
+        let common = runner.settings(rules.clone(), log);
+        let settings = Settings { hidden_refs: &hidden_refs, no_alternates, ..common };
+        environment::variables(decision, headers, &repository.path, &settings)
+    };
+    let record = match asked.replay(&body, &environment(None, false)).await {
+        Kept::Answer(response) => return Ok(response),
+        Kept::AskGit(record) => record,
+    };
+    let room = runner.limits.enter(decision)?;
     let permit = tokio::select! {
         permit = runner.limits.acquire(room, &decision.repo) => permit?,
         () = runner.stop.cancelled() => return Err(Refusal::Stopping),
     };
 
-    let Prepared { rules, directory: push, no_alternates, turn } =
+    let Prepared { directory: push, no_alternates, turn } =
         push::prepare(runner, decision, &repository).await?;
-    let log_directory = push.as_ref().map(PushDirectory::log);
-    let common = runner.settings(rules, log_directory.as_deref());
-    let settings = Settings { hidden_refs: &hidden_refs, no_alternates, ..common };
-    let environment = environment::variables(decision, headers, &repository.path, &settings);
+    let pushing = push.is_some().then(|| runner.cache.epochs.push(&repository.path));
+    let environment = environment(push.as_ref().map(PushDirectory::log).as_deref(), no_alternates);
     let (input, unsent) = body.split();
     let engine = (runner.config.engine, &runner.git, runner.config.limits.push_memory);
     let plan = Plan::new(engine, service, headers, &repository, environment, input);
     let patience = runner.config.limits.patience;
     let source = unsent.into_source(plan.inflate, limit, patience.idle);
-    let (from_git, answer_body) = download::channel();
+    let (from_git, answer_body) =
+        record.as_ref().map_or_else(download::channel, |record| download::copying(record.largest()));
     let (head_sender, head) = oneshot::channel();
     runner.start(Job {
         decision: decision.clone(),
         plan,
         push,
         turn,
+        pushing,
+        record,
         hooks: Arc::clone(&runner.hooks),
         streams: Streams { source, head: head_sender, download: from_git },
         patience,
@@ -218,6 +239,15 @@ const PUSH_COMMANDS: u64 = 16 << 20;
 
 fn announced_length(request: &HttpRequest) -> Option<u64> {
     request.headers().get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+/// An answer that is all here.
+fn respond_whole(head: Head, body: Bytes) -> HttpResponse {
+    let mut response = HttpResponse::build(head.status);
+    for header in head.headers.into_iter().filter(|(name, _)| name != CONTENT_LENGTH) {
+        response.insert_header(header);
+    }
+    response.body(body)
 }
 
 fn respond(head: Head, body: download::Body) -> HttpResponse {

@@ -10,7 +10,9 @@ use policy::decision::Decision;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::audit::{Audit, Record};
+use crate::audit::{self, Audit};
+use crate::cache::epoch;
+use crate::cache::replay::{Record, Said};
 use crate::care::turnstile::Pushing;
 use crate::child::{Child, Exit};
 use crate::engine::Plan;
@@ -31,6 +33,10 @@ pub struct Job {
     pub push: Option<PushDirectory>,
     /// Keeps maintenance out of the repository until it is over.
     pub turn: Option<Pushing>,
+    /// Tells caches of a push.
+    pub pushing: Option<epoch::Pushing>,
+    /// Keeps the answer.
+    pub record: Option<Record>,
     /// What judges it.
     pub hooks: Arc<ManagedHooks>,
     /// The HTTP side's ends.
@@ -52,21 +58,9 @@ pub struct Job {
 impl Job {
     /// Runs git and accounts for it.
     pub async fn run(self) {
-        let Self {
-            decision,
-            plan,
-            push,
-            turn,
-            hooks,
-            streams,
-            patience,
-            stop,
-            permit,
-            metrics,
-            audit,
-            started,
-        } = self;
-        let report = match Child::spawn(plan.program) {
+        let Self { decision, plan, push, turn, pushing, record, hooks, streams, .. } = self;
+        let Self { patience, stop, permit, metrics, audit, started, .. } = self;
+        let mut report = match Child::spawn(plan.program) {
             Ok(child) => stream::exchange(child, plan.answer, streams, patience, &stop).await,
             Err(error) => Report::not_started(error),
         };
@@ -74,9 +68,11 @@ impl Job {
         let took = started.elapsed();
         metrics.ended(decision.service, outcome, took, report.received, report.sent);
         log(&decision, &report, outcome, u64::try_from(took.as_millis()).unwrap_or(u64::MAX));
+        drop(pushing);
+        keep(record, &mut report, outcome, &metrics).await;
         let mut account = close(push, matches!(report.ending, Ending::Finished(Exit::Code(_)))).await;
         drop((turn, permit));
-        let mut record = Record::of(&decision, outcome).with_bytes(report.received, report.sent);
+        let mut record = audit::Record::of(&decision, outcome).with_bytes(report.received, report.sent);
         if let Some(account) = &mut account
             && !hooks.are_proven().unwrap_or(false)
         {
@@ -87,6 +83,18 @@ impl Job {
             record = record.with_push(account);
         }
         audit.record(&record);
+    }
+}
+
+/// Keeps an answer that git ended well and without a complaint.
+async fn keep(record: Option<Record>, report: &mut Report, outcome: &'static str, metrics: &Metrics) {
+    let Some(record) = record else { return };
+    let said = report.head.take().zip(report.copy.take());
+    let said = said.filter(|_| outcome == "ok" && report.complaints.is_empty());
+    let Some((head, chunks)) = said else { return };
+    let keep = move || record.keep(Said { head, chunks });
+    if tokio::task::spawn_blocking(keep).await.unwrap_or_default() {
+        metrics.cached("replay", "stored");
     }
 }
 
@@ -127,7 +135,7 @@ fn log(decision: &Decision, report: &Report, outcome: &'static str, took_ms: u64
                 repo = decision.repo.as_str(),
                 service = decision.service.as_str(),
                 outcome,
-                status = report.status,
+                status = report.head.as_ref().map(|head| head.status.as_u16()),
                 exit = code,
                 signal,
                 received = report.received,

@@ -6,6 +6,7 @@
 //! answer. Nothing here decides who may do what: that is authd's, and this crate believes only what authd signed.
 
 pub mod audit;
+pub mod cache;
 pub mod care;
 pub mod cgi;
 pub mod child;

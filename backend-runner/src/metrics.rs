@@ -17,6 +17,7 @@ pub struct Metrics {
     verdicts: IntCounterVec,
     audit: IntCounterVec,
     care: IntCounterVec,
+    cache: IntCounterVec,
     /// Children running.
     pub running: IntGauge,
     /// Requests waiting for a permit.
@@ -89,6 +90,11 @@ impl Metrics {
                 "Tasks of repository maintenance by outcome",
                 &["task", "outcome"],
             )?,
+            cache: counters(
+                "gitward_response_cache_total",
+                "What caches were asked for, and what came of it",
+                &["kind", "outcome"],
+            )?,
             running: gauge("gitward_git_running", "Requests with a running git process")?,
             queued: gauge("gitward_git_queued", "Requests waiting for a permit")?,
             generation: gauge("gitward_config_generation", "Number of the configuration in use")?,
@@ -120,6 +126,18 @@ impl Metrics {
         self.duration.observe(took.as_secs_f64());
         self.bytes.with_label_values(&["received"]).inc_by(received);
         self.bytes.with_label_values(&["sent"]).inc_by(sent);
+    }
+
+    /// A request that was answered without a git process of its own.
+    pub fn answered(&self, service: Service, outcome: &'static str, received: u64, sent: u64) {
+        self.requests.with_label_values(&[service.as_str(), outcome]).inc();
+        self.bytes.with_label_values(&["received"]).inc_by(received);
+        self.bytes.with_label_values(&["sent"]).inc_by(sent);
+    }
+
+    /// A cache was asked; both words are of closed sets.
+    pub fn cached(&self, kind: &'static str, outcome: &'static str) {
+        self.cache.with_label_values(&[kind, outcome]).inc();
     }
 
     /// A configuration came into use.

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::audit::Audit;
+use crate::cache::Cache;
 use crate::cgi::environment::{RulesForGit, Settings};
 use crate::config::Config;
 use crate::git::Git;
@@ -36,6 +37,8 @@ pub struct Runner {
     pub limits: Arc<Limits>,
     /// What judges pushes.
     pub hooks: Arc<ManagedHooks>,
+    /// What is kept of git's answers.
+    pub cache: Arc<Cache>,
     /// Counters.
     pub metrics: Metrics,
     /// Records of requests.

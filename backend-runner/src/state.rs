@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::audit::Audit;
+use crate::cache::Cache;
 use crate::config::{Config, LoadError};
 use crate::limits::Limits;
 use crate::load::{self, Loaded};
@@ -70,6 +71,7 @@ impl State {
             generation: FIRST_GENERATION,
             key: Arc::new(key),
             limits: Arc::new(limits),
+            cache: Arc::new(Cache::new(&config.cache)),
             metrics,
             runtime: Handle::current(),
             jobs: TaskTracker::new(),
@@ -129,7 +131,9 @@ impl State {
         let same_hooks = config.hooks.directory == last.config.hooks.directory
             && config.hooks.scratch == last.config.hooks.scratch;
         let hooks = if same_hooks { Arc::clone(&last.hooks) } else { hooks(&config) };
-        let next = Arc::new(Runner { config, git, policy, generation, key, hooks, ..Runner::clone(&last) });
+        let cache = Arc::new(last.cache.with(&config.cache, &last.config.cache));
+        let next =
+            Arc::new(Runner { config, git, policy, generation, key, hooks, cache, ..Runner::clone(&last) });
         self.current.store(Arc::clone(&next));
         next.metrics.configured(generation);
         for file in [ConfigFile::Config, ConfigFile::Policy] {

@@ -18,10 +18,11 @@ pub mod whole;
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use crate::cgi::response::ResponseError;
+use crate::cgi::response::{Head, ResponseError};
 use crate::child::{Child, Exit, SpawnError};
 
 pub use self::feed::Source;
@@ -96,8 +97,10 @@ pub struct Report {
     pub ending: Ending,
     /// How the leader ended.
     pub exit: Option<Exit>,
-    /// The status git answered with, if it got that far.
-    pub status: Option<u16>,
+    /// The head git answered with, if it got that far.
+    pub head: Option<Head>,
+    /// The whole body of a good answer, when a copy was asked for.
+    pub copy: Option<Vec<Bytes>>,
     /// Bytes of the request's body that reached git.
     pub received: u64,
     /// Bytes of the answer's body.
@@ -130,8 +133,9 @@ pub async fn exchange(
         () = stop.cancelled() => Ending::Stopped,
     };
     head.give_up(ending.no_head());
+    let mut copy = None;
     let exit = if let Ending::Finished(Exit::Code(_)) = ending {
-        download.end();
+        copy = download.end();
         group.finish(complaints.collect(&mut stderr)).await
     } else {
         drop(download);
@@ -142,7 +146,8 @@ pub async fn exchange(
     Report {
         ending,
         exit: Some(exit),
-        status: head.status(),
+        head: head.sent(),
+        copy,
         received: moved.received(),
         sent: moved.sent(),
         complaints,
@@ -166,6 +171,7 @@ impl Report {
     #[must_use]
     pub fn not_started(error: SpawnError) -> Self {
         let ending = Ending::NotStarted(error);
-        Self { ending, exit: None, status: None, received: 0, sent: 0, complaints: Complaints::default() }
+        let complaints = Complaints::default();
+        Self { ending, exit: None, head: None, copy: None, received: 0, sent: 0, complaints }
     }
 }

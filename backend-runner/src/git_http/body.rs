@@ -8,7 +8,7 @@ use policy::git_request::Service;
 
 use crate::cgi::environment::RequestHeaders;
 use crate::child::Input;
-use crate::limits::{FileRoom, Room};
+use crate::limits::{Busy, FileRoom, Room};
 use crate::stream::whole::{self, GatherError, Whole};
 use crate::stream::{Source, upload};
 
@@ -23,18 +23,23 @@ pub(super) enum RequestBody {
 }
 
 impl RequestBody {
-    /// Takes the body of a fetch whole; others are left for later.
+    /// Takes the body of a fetch whole, and a push's that is too short to be one; others are left for later. `enter` gives leave
+    /// to take the time that needs.
     pub(super) async fn take(
         body: Payload,
         service: Service,
         headers: RequestHeaders,
-        limit: u64,
-        room: &Room,
+        (limit, announced): (u64, Option<u64>),
+        enter: impl FnOnce() -> Result<Room, Busy>,
     ) -> Result<Self, GatherError> {
+        let is_probe = announced == Some(PROBE) && headers.encoding.is_none();
         match service {
             Service::UploadPack => {
-                let whole = whole::gather(body, limit, headers.encoding.is_some(), room).await?;
+                let whole = whole::gather(body, limit, headers.encoding.is_some(), &enter()?).await?;
                 Ok(Self::Whole(whole))
+            }
+            Service::ReceivePack if is_probe => {
+                Ok(Self::Whole(whole::gather(body, PROBE, false, &enter()?).await?))
             }
             Service::ReceivePack => Ok(Self::Arriving(body)),
             _ => Ok(Self::Nothing),
@@ -59,6 +64,9 @@ impl RequestBody {
         }
     }
 }
+
+/// The length of a flush packet, which is all a client sends to see whether it may push.
+const PROBE: u64 = 4;
 
 /// What has to be written to a child.
 pub(super) enum Unsent {

@@ -17,8 +17,6 @@ use crate::runner::Runner;
 /// What was prepared.
 #[derive(Default)]
 pub(super) struct Prepared {
-    /// What the rules ask of git.
-    pub rules: RulesForGit,
     /// The private directory.
     pub directory: Option<PushDirectory>,
     /// Whether the repository borrows no objects, and git can be told so.
@@ -27,25 +25,30 @@ pub(super) struct Prepared {
     pub turn: Option<Pushing>,
 }
 
-/// Prepares a push or the advertisement before it; nothing for other requests.
-pub(super) async fn prepare(
-    runner: &Runner,
-    decision: &Decision,
-    repository: &Repository,
-) -> Result<Prepared, Refusal> {
+/// What the rules ask of git in a push or the advertisement before it, once the hooks are known to work; nothing for other
+/// requests.
+pub(super) async fn rules(runner: &Runner, decision: &Decision) -> Result<RulesForGit, Refusal> {
     if !matches!(decision.service, Service::AdvertiseReceivePack | Service::ReceivePack) {
-        return Ok(Prepared::default());
+        return Ok(RulesForGit::default());
     }
     if !runner.hooks.are_proven()? {
         let hooks = Arc::clone(&runner.hooks);
         let proven = runner.runtime.spawn_blocking(move || hooks.prove());
         proven.await.map_err(|error| HooksError::Test(error.into()))??;
     }
-    let rules = runner.policy.branch_rules(&decision.repo);
-    let for_git = RulesForGit::of(&rules);
+    Ok(RulesForGit::of(&runner.policy.branch_rules(&decision.repo)))
+}
+
+/// Prepares a push; nothing for other requests.
+pub(super) async fn prepare(
+    runner: &Runner,
+    decision: &Decision,
+    repository: &Repository,
+) -> Result<Prepared, Refusal> {
     if decision.service != Service::ReceivePack {
-        return Ok(Prepared { rules: for_git, ..Prepared::default() });
+        return Ok(Prepared::default());
     }
+    let rules = runner.policy.branch_rules(&decision.repo);
     let hooks = &runner.config.hooks;
     let settings = order::Settings {
         git: runner.git.program.clone(),
@@ -56,5 +59,5 @@ pub(super) async fn prepare(
         .map_err(Refusal::PushDirectory)?;
     let turn = turnstile::push(&repository.path).await;
     let no_alternates = runner.git.has_true && !repository.path.join("objects/info/alternates").exists();
-    Ok(Prepared { rules: for_git, directory: Some(push), no_alternates, turn })
+    Ok(Prepared { directory: Some(push), no_alternates, turn })
 }

@@ -22,17 +22,17 @@ pub enum NoHead {
 #[derive(Debug)]
 pub(super) struct Pending {
     sender: Option<HeadSender>,
-    status: Option<u16>,
+    sent: Option<Head>,
 }
 
 impl Pending {
     pub(super) fn new(sender: HeadSender) -> Self {
-        Self { sender: Some(sender), status: None }
+        Self { sender: Some(sender), sent: None }
     }
 
     /// Sends the head; `false` when nobody waits for it any more.
     pub(super) fn send(&mut self, head: Head) -> bool {
-        self.status = Some(head.status.as_u16());
+        self.sent = Some(head.clone());
         self.sender.take().is_some_and(|sender| sender.send(Ok(head)).is_ok())
     }
 
@@ -43,8 +43,8 @@ impl Pending {
         }
     }
 
-    /// The status that was sent.
-    pub(super) fn status(&self) -> Option<u16> {
-        self.status
+    /// The head that was sent.
+    pub(super) fn sent(self) -> Option<Head> {
+        self.sent
     }
 }

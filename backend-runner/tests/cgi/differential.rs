@@ -3,7 +3,7 @@
 //! Status, the headers that matter and every byte of the body must be the same. Where they are not, the difference is decided
 //! and stands in `the_differences_are_these_and_no_others`.
 
-mod shapes;
+pub(crate) mod shapes;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -28,8 +28,8 @@ use crate::stage::{self, Stage, feed, git};
 
 /// What is compared.
 #[derive(Debug, PartialEq)]
-struct Seen {
-    status: u16,
+pub(crate) struct Seen {
+    pub(crate) status: u16,
     headers: Vec<Option<String>>,
     body: Vec<u8>,
 }
@@ -175,7 +175,7 @@ fn decision(shape: &Shape) -> Decision {
     decision
 }
 
-fn send(stage: &Stage, shape: &Shape, variant: Variant) -> Seen {
+pub(crate) fn send(stage: &Stage, shape: &Shape, variant: Variant) -> Seen {
     let decision = decision(shape);
     let signed = stage::sign(&decision);
     let mut headers = vec![("X-Gitward-Decision", signed.as_str())];
@@ -208,7 +208,7 @@ impl Seen {
     }
 }
 
-fn printable(seen: &Seen) -> (u16, Vec<Option<String>>, String) {
+pub(crate) fn printable(seen: &Seen) -> (u16, Vec<Option<String>>, String) {
     (seen.status, seen.headers.clone(), joined(&seen.body).escape_ascii().to_string())
 }
 
@@ -238,7 +238,7 @@ fn joined(body: &[u8]) -> Vec<u8> {
 }
 
 /// What `git http-backend` answers to the plain body.
-fn reference(git: &Git, stage: &Stage, shape: &Shape) -> Seen {
+pub(crate) fn reference(git: &Git, stage: &Stage, shape: &Shape) -> Seen {
     restore(stage, shape);
     let decision = decision(shape);
     let root = stage.path().join("repos");

@@ -20,6 +20,8 @@ mod child;
 // How many at once, how long, and the end of the daemon.
 mod drain;
 mod limit;
+// What is said again without git.
+mod replay;
 // Real git on both sides, and what it would have said.
 mod differential;
 mod git;

@@ -42,6 +42,22 @@ impl Stage {
         Self::with(&format!("{engine}{config}"), |directory| fake_git(directory, script))
     }
 
+    /// With the real git, every start of which leaves its arguments in the trace.
+    pub(crate) fn counting(config: &str) -> Self {
+        Self::with(config, |directory| {
+            let (programs, trace) = (directory.display(), directory.join("trace"));
+            let trace = trace.display();
+            let git = format!(
+                "#!/bin/sh\ncase $1 in --exec-path) echo {programs}; exit ;; *-pack) echo \"$*\" >>{trace} ;; esac\n\
+                 exec /usr/bin/git \"$@\"\n"
+            );
+            let backend = format!("#!/bin/sh\necho http-backend >>{trace}\nexec /usr/bin/git http-backend\n");
+            executable(&directory.join("git"), &git);
+            executable(&directory.join("git-http-backend"), &backend);
+            directory.join("git")
+        })
+    }
+
     fn with(config: &str, git: impl FnOnce(&Path) -> PathBuf) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path();
@@ -283,11 +299,9 @@ pub(crate) fn command(directory: &Path) -> Command {
 fn fake_git(directory: &Path, script: &str) -> PathBuf {
     let programs = directory.join("programs");
     fs::create_dir(&programs).unwrap();
-    // Written by another process: a test that forks meanwhile would keep the file open for writing, and unfit to run.
     let executable = |name: &str, text: String| {
         let path = programs.join(name);
-        let write = "cat >\"$0\" && chmod 755 \"$0\"";
-        run(Command::new("/bin/sh").args(["-c", write]).arg(&path), text.as_bytes());
+        executable(&path, &text);
         path
     };
     let trace = directory.join("trace");
@@ -295,4 +309,10 @@ fn fake_git(directory: &Path, script: &str) -> PathBuf {
     let answers = format!("version) echo git version 2.47.3 ;; --exec-path) echo {} ;;", programs.display());
     let services = format!("upload-pack|receive-pack) TRACE={}\n{script}\n;;", trace.display());
     executable("git", format!("#!/bin/sh\ncase $1 in {answers} {services} esac\n"))
+}
+
+/// Written by another process: a test that forks meanwhile would keep the file open for writing, and unfit to run.
+fn executable(path: &Path, text: &str) {
+    let write = "cat >\"$0\" && chmod 755 \"$0\"";
+    run(Command::new("/bin/sh").args(["-c", write]).arg(path), text.as_bytes());
 }

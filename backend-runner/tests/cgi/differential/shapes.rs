@@ -4,11 +4,11 @@ use crate::stage::{Stage, feed, git};
 
 /// One request, to be sent in every way.
 #[derive(Clone, Debug)]
-pub(super) struct Shape {
-    pub(super) target: String,
-    pub(super) protocol: Option<&'static str>,
-    pub(super) anonymous: bool,
-    pub(super) body: Option<Vec<u8>>,
+pub(crate) struct Shape {
+    pub(crate) target: String,
+    pub(crate) protocol: Option<&'static str>,
+    pub(crate) anonymous: bool,
+    pub(crate) body: Option<Vec<u8>>,
 }
 
 const PROTOCOLS: [Option<&str>; 4] = [None, Some("version=0"), Some("version=1"), Some("version=2")];
@@ -24,7 +24,7 @@ const REPOSITORIES: [&str; 8] = [
     "session.git",
 ];
 
-pub(super) fn shapes(stage: &Stage) -> Vec<Shape> {
+pub(crate) fn shapes(stage: &Stage) -> Vec<Shape> {
     let mut shapes = Vec::new();
     for repo in REPOSITORIES {
         for protocol in PROTOCOLS {
@@ -114,14 +114,14 @@ fn push_bodies(stage: &Stage, tip: &str, old: &str) -> Vec<Vec<u8>> {
 }
 
 /// How a body is sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Variant {
-    pub(super) chunked: bool,
-    pub(super) compressed: bool,
+#[derive(Default, Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Variant {
+    pub(crate) chunked: bool,
+    pub(crate) compressed: bool,
 }
 
 /// As it is, and in turn one of the other ways.
-pub(super) fn variants(shape: &Shape, number: usize) -> Vec<Variant> {
+pub(crate) fn variants(shape: &Shape, number: usize) -> Vec<Variant> {
     let variant = |number: usize| Variant { chunked: number % 2 == 1, compressed: number >= 2 };
     match &shape.body {
         None => vec![variant(0)],
@@ -130,7 +130,7 @@ pub(super) fn variants(shape: &Shape, number: usize) -> Vec<Variant> {
 }
 
 impl Shape {
-    pub(super) fn described(&self) -> String {
+    pub(crate) fn described(&self) -> String {
         let body = self.body.as_deref().unwrap_or_default().escape_ascii();
         format!("{} {:?} {body}", self.target, self.protocol)
     }
