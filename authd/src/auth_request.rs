@@ -1,4 +1,4 @@
-//! The handler: nginx asks about one request, authd answers. Read it from top to bottom.
+//! The handler: a front server asks about one request, authd answers. Read it from top to bottom.
 //!
 //! Nothing here knows a status (`response`), a header (`request`) or a rule (`policy`). One snapshot is
 //! taken at the start and used to the end. Whatever fails, the answer is a refusal.
@@ -15,19 +15,20 @@ use policy::identity::{GroupName, Identity, UserName};
 use policy::list_request::ListRequest;
 use policy::web_request::Web;
 
+use crate::dialect::Dialect;
 use crate::network::{Client, Peer};
-use crate::request::{self, AuthRequest};
+use crate::request::{self, Asked, AuthRequest, UnreadableRequest};
 use crate::response::{Allowed, Refused};
 use crate::shadow::Difference;
 use crate::state::{Snapshot, State};
 
-/// Answers `GET /auth/nginx`.
-pub async fn auth_request(http: HttpRequest, front: web::Data<Front>) -> HttpResponse {
+/// Answers at the endpoint of one dialect.
+pub async fn auth_request(dialect: Dialect, http: HttpRequest, front: web::Data<Front>) -> HttpResponse {
     let started = Instant::now();
     let state = &front.state;
     let snapshot = state.snapshot();
-    let mut trail = Trail::new(request::request_id(http.headers()));
-    let answer = match AuthRequest::read(http.headers(), front.peer(&http)) {
+    let mut trail = Trail::new(request::request_id(dialect, http.headers()));
+    let answer = match read(dialect, &http, &snapshot, front.peer(&http)) {
         Ok(request) => decide(state, &snapshot, &request, &mut trail).await,
         Err(unreadable) => Err(unreadable.into()),
     };
@@ -40,8 +41,22 @@ pub async fn auth_request(http: HttpRequest, front: web::Data<Front>) -> HttpRes
     state.metrics().decided(word, trail.service, started.elapsed());
     match answer {
         Ok(allowed) => allowed.into_response(),
-        Err(refused) => refused.into_response(snapshot.challenge()),
+        Err(refused) => refused.into_response(snapshot.challenge(), dialect.passes_answers()),
     }
+}
+
+fn read<'a>(
+    dialect: Dialect,
+    http: &'a HttpRequest,
+    snapshot: &Snapshot,
+    peer: Peer,
+) -> Result<AuthRequest<'a>, UnreadableRequest> {
+    if !snapshot.config.endpoints.answer(dialect) {
+        return Err(UnreadableRequest::SwitchedOff(dialect.as_str()));
+    }
+    let target = http.uri().path_and_query().map_or("", |target| target.as_str());
+    let asked = Asked { dialect, method: http.method().as_str(), target, headers: http.headers(), peer };
+    AuthRequest::read(asked, &snapshot.config.trusted_proxies)
 }
 
 /// What handlers share.

@@ -72,6 +72,8 @@ fn of_account(old: &Account, new: &Account) -> Option<String> {
 
 fn settings(old: &Config, new: &Config) -> Vec<String> {
     let keys = [
+        ("endpoints", old.endpoints != new.endpoints),
+        ("trusted_proxies", old.trusted_proxies != new.trusted_proxies),
         ("mount", old.mount != new.mount),
         ("realm", old.realm != new.realm),
         ("policy_file", old.policy_file != new.policy_file),

@@ -4,6 +4,7 @@
 //! Nothing here opens the files it names.
 
 mod directories;
+mod endpoints;
 pub mod ldap;
 
 use std::num::{NonZeroU32, NonZeroU64};
@@ -21,7 +22,10 @@ use serde::{Deserialize, Deserializer};
 
 use directories::Misfit;
 pub use directories::{DirectoryConfig, DirectoryKind};
+pub use endpoints::Endpoints;
 pub use ldap::LdapConfig;
+
+use crate::network::Network;
 
 /// Everything `authd.yaml` says.
 #[derive(Clone, Debug)]
@@ -30,6 +34,10 @@ pub struct Config {
     pub listen: Listen,
     /// Where metrics and health are.
     pub admin: Listen,
+    /// Which kinds of front servers are answered.
+    pub endpoints: Endpoints,
+    /// Whose word on a client's address counts, besides that of the own machine.
+    pub trusted_proxies: Vec<Network>,
     /// The URL prefix of git repositories.
     pub mount: Mount,
     /// Whether browsers are answered too.
@@ -101,6 +109,8 @@ impl Config {
         Ok(Self {
             listen: raw.listen,
             admin: raw.admin,
+            endpoints: raw.endpoints,
+            trusted_proxies: raw.trusted_proxies,
             mount: raw.mount,
             web: raw.web,
             realm: raw.realm,
@@ -133,6 +143,10 @@ struct Raw {
     listen: Listen,
     #[serde(default = "default_admin")]
     admin: Listen,
+    #[serde(default)]
+    endpoints: Endpoints,
+    #[serde(default)]
+    trusted_proxies: Vec<Network>,
     #[serde(default)]
     mount: Mount,
     #[serde(default)]

@@ -1,6 +1,6 @@
-//! authd answers nginx's `auth_request` for git URLs: who is asking, and may they.
+//! authd answers nginx's `auth_request`, and other front servers, for git URLs: who is asking, and may they.
 //!
-//! One request's way: [`server`] → [`auth_request`] (the handler) → [`request`] (the subrequest's headers)
+//! One request's way: [`server`] → [`auth_request`] (the handler) → [`request`] (the question, in its [`dialect`])
 //! → `policy::git_request` (what is asked of which repository) → [`identity`] (who asks; [`credentials`],
 //! [`failures`]) → `policy::Policy::decide` → `policy::decision::sign` → [`response`].
 //!
@@ -14,6 +14,7 @@ pub mod changes;
 pub mod cli;
 pub mod config;
 pub mod credentials;
+pub mod dialect;
 pub mod failures;
 pub mod identity;
 pub mod load;

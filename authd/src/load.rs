@@ -103,6 +103,7 @@ fn load_once(path: &Path, files: &mut Files) -> Result<Loaded, Vec<Problem>> {
     let directories: Vec<_> =
         config.directories.iter().map(|directory| reader.directory(&config, directory)).collect();
     reader.warn_of_order(path, &config.directories);
+    reader.warnings.extend(config.advice().iter().map(|advice| format!("{}: {advice}", path.display())));
     if directories.is_empty() {
         reader.warnings.push(format!("{}: there are no directories: nobody can log in", path.display()));
     }

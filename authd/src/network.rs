@@ -44,7 +44,30 @@ pub struct InvalidNetwork(String);
 // === impl Client ===
 
 impl Client {
-    /// Reads a header like `X-Real-IP`.
+    /// The client as trusted servers tell it. `said` is what the last of them says: one address, or a list to which
+    /// each server on the way has added whom it saw (`X-Forwarded-For`). It is read from the end, and only as far as
+    /// it was written by somebody trusted; what comes before that may be invented.
+    pub fn behind(peer: Peer, trusted: &[Network], said: Option<&[u8]>) -> Self {
+        let listed = |address: IpAddr| trusted.iter().any(|network| network.contains(address));
+        match peer {
+            Peer::Tcp(address) if !address.to_canonical().is_loopback() && !listed(address) => {
+                return Self::Address(address.to_canonical());
+            }
+            Peer::Unknown => return Self::Unknown,
+            Peer::Tcp(_) | Peer::Unix => {}
+        }
+        let mut client = Self::Unknown;
+        for entry in said.unwrap_or_default().rsplit(|&byte| byte == b',') {
+            client = Self::parse(entry.trim_ascii());
+            match client {
+                Self::Address(address) if listed(address) => {}
+                _ => return client,
+            }
+        }
+        client
+    }
+
+    /// Reads one address.
     pub fn parse(header: &[u8]) -> Self {
         let address = std::str::from_utf8(header).ok().and_then(|text| text.parse().ok());
         address.map_or(Self::Unknown, |address: IpAddr| Self::Address(address.to_canonical()))
@@ -143,6 +166,32 @@ mod tests {
         }
         assert!(contains("0.0.0.0/0", "8.8.8.8") && contains("::/0", "2001:db8::1"));
         assert!(!contains("::/0", "8.8.8.8"), "an IPv6 network holds no IPv4 address");
+    }
+
+    #[test]
+    fn a_client_is_whom_the_last_trusted_server_saw() {
+        let trusted: Vec<Network> = ["10.0.0.0/8", "2001:db8::/32"].map(|text| text.parse().unwrap()).into();
+        let tcp = |address: &str| Peer::Tcp(address.parse().unwrap());
+        for (peer, said, client) in [
+            (Peer::Unix, Some("192.0.2.1"), "192.0.2.1"),
+            (Peer::Unix, Some("203.0.113.9, 192.0.2.1"), "192.0.2.1"),
+            (Peer::Unix, Some("203.0.113.9, 192.0.2.1, 10.0.0.7"), "192.0.2.1"),
+            (Peer::Unix, Some("192.0.2.1,10.0.0.8,2001:db8::1"), "192.0.2.1"),
+            (Peer::Unix, Some("10.0.0.7"), "10.0.0.7"),
+            (Peer::Unix, Some("nonsense, 10.0.0.7"), ""),
+            (Peer::Unix, Some(""), ""),
+            (Peer::Unix, None, ""),
+            (tcp("127.0.0.1"), Some("192.0.2.1"), "192.0.2.1"),
+            (tcp("::1"), Some("192.0.2.1"), "192.0.2.1"),
+            (tcp("10.0.0.7"), Some("203.0.113.9, 192.0.2.1"), "192.0.2.1"),
+            (tcp("::ffff:10.0.0.7"), Some("192.0.2.1"), "192.0.2.1"),
+            (tcp("198.51.100.1"), Some("192.0.2.1"), "198.51.100.1"),
+            (tcp("::ffff:198.51.100.1"), None, "198.51.100.1"),
+            (Peer::Unknown, Some("192.0.2.1"), ""),
+        ] {
+            let seen = Client::behind(peer, &trusted, said.map(str::as_bytes));
+            assert_eq!(seen.to_string(), client, "{peer:?} says {said:?}");
+        }
     }
 
     #[test]

@@ -1,9 +1,10 @@
-//! What nginx is told. The only place in this crate where a reason becomes a status.
+//! What the front server is told. The only place in this crate where a reason becomes a status.
 //!
-//! nginx's `auth_request` knows 2xx, 401 and 403 and takes everything else for a fault of authd (500). The
+//! Traefik, Caddy and Envoy pass on what authd says. nginx's `auth_request` knows 2xx, 401 and 403 and takes everything else for a fault of authd (500). The
 //! true status of a throttled or postponed request travels in `X-Gitward-Status`. A dependency that is
 //! down must never look like wrong credentials: git forgets a stored password on 401.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use actix_web::HttpResponse;
@@ -54,7 +55,7 @@ pub enum Refused {
     DecisionTooLarge,
 }
 
-/// The kinds of refusal nginx can be told.
+/// The kinds of refusal a front server can be told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Unauthenticated,
@@ -100,26 +101,59 @@ impl Refused {
         }
     }
 
-    /// The answer to nginx; `challenge` is the whole `WWW-Authenticate`.
-    pub fn into_response(self, challenge: &HeaderValue) -> HttpResponse {
-        match self.kind() {
-            Kind::Unauthenticated => HttpResponse::build(StatusCode::UNAUTHORIZED)
-                .insert_header((header::WWW_AUTHENTICATE, challenge.clone()))
-                .finish(),
-            Kind::Denied => HttpResponse::build(StatusCode::FORBIDDEN).finish(),
-            Kind::Throttled(retry_after) => {
-                // Rounded up: whoever comes back at that second must not find the door still shut.
-                let seconds = retry_after.as_secs() + u64::from(retry_after.subsec_nanos() > 0);
-                let message = format!("too many failed logins; try again in {} s", seconds.max(1));
-                postponed(self.status(), seconds.max(1), &message)
+    /// The answer; `challenge` is the whole `WWW-Authenticate`. A front server that passes answers on gets the true status and
+    /// the words for the client; to another one every word would be lost and every other status a fault.
+    pub fn into_response(self, challenge: &HeaderValue, passed_on: bool) -> HttpResponse {
+        let status = if passed_on { self.status() } else { self.status().min(FORBIDDEN) };
+        let mut response = HttpResponse::build(StatusCode::from_u16(status).unwrap_or(StatusCode::FORBIDDEN));
+        let kind = self.kind();
+        if kind == Kind::Unauthenticated {
+            response.insert_header((header::WWW_AUTHENTICATE, challenge.clone()));
+        }
+        if let Some(seconds) = kind.retry_after() {
+            response.insert_header((header::RETRY_AFTER, seconds.to_string()));
+        }
+        if passed_on {
+            response
+                .insert_header((header::CACHE_CONTROL, "no-store"))
+                .content_type("text/plain; charset=utf-8");
+            return response.body(format!("{}\n", kind.text()));
+        }
+        if self.status() != status {
+            response.insert_header((STATUS, self.status().to_string()));
+            response.insert_header((MESSAGE, kind.text().as_ref()));
+        }
+        response.finish()
+    }
+}
+
+impl Kind {
+    /// Whole seconds until another try makes sense.
+    fn retry_after(self) -> Option<u64> {
+        match self {
+            Self::Unauthenticated | Self::Denied => None,
+            // Rounded up: whoever comes back at that second must not find the door still shut.
+            Self::Throttled(wait) => Some((wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).max(1)),
+            Self::Unavailable(_) => Some(UNAVAILABLE_RETRY_SECONDS),
+        }
+    }
+
+    /// One line for the person at the other end.
+    fn text(self) -> Cow<'static, str> {
+        match self {
+            Self::Unauthenticated => daemon::refusals::UNAUTHENTICATED.into(),
+            Self::Denied => daemon::refusals::DENIED.into(),
+            Self::Throttled(_) => {
+                let seconds = self.retry_after().unwrap_or_default();
+                format!("too many failed logins; try again in {seconds} s").into()
             }
-            Kind::Unavailable(message) => postponed(self.status(), UNAVAILABLE_RETRY_SECONDS, message),
+            Self::Unavailable(message) => message.into(),
         }
     }
 }
 
 impl Allowed {
-    /// The answer to nginx. No body: one would cost nginx its upstream connection.
+    /// The answer, 200 and no body: a body would cost nginx its upstream connection, and Envoy takes nothing else for a yes.
     pub fn into_response(self) -> HttpResponse {
         let mut response = HttpResponse::build(StatusCode::OK);
         response.insert_header((decision::HEADER, self.decision));
@@ -130,14 +164,7 @@ impl Allowed {
     }
 }
 
-/// A refusal whose true status nginx must be told apart.
-fn postponed(status: u16, retry_after: u64, message: &str) -> HttpResponse {
-    HttpResponse::build(StatusCode::FORBIDDEN)
-        .insert_header((STATUS, status.to_string()))
-        .insert_header((MESSAGE, message))
-        .insert_header((header::RETRY_AFTER, retry_after.to_string()))
-        .finish()
-}
+const FORBIDDEN: u16 = 403;
 
 const USER: &str = "X-Gitward-User";
 const STATUS: &str = "X-Gitward-Status";
@@ -155,8 +182,10 @@ mod tests {
     use crate::failures::{Scope, Throttled};
     use crate::identity::pool::PoolError;
 
+    const CHALLENGE: HeaderValue = HeaderValue::from_static("Basic realm=\"git\", charset=\"UTF-8\"");
+
     fn refuse(refused: impl Into<Refused>) -> HttpResponse {
-        refused.into().into_response(&HeaderValue::from_static("Basic realm=\"git\", charset=\"UTF-8\""))
+        refused.into().into_response(&CHALLENGE, false)
     }
 
     fn text<'a>(response: &'a HttpResponse, name: &str) -> Option<&'a str> {
@@ -195,6 +224,23 @@ mod tests {
         assert_eq!(response.status(), 403);
         assert_eq!(text(&response, "x-gitward-status"), Some("503"));
         assert_eq!(text(&response, "retry-after"), Some("5"));
+    }
+
+    #[test]
+    fn a_front_server_that_passes_answers_on_gets_the_true_status_and_words() {
+        let outage = || IdentifyError::Login(LoginError::Unavailable(PoolError::Full.into()));
+        for (refused, status, retry) in [
+            (Refused::NoCredentials, 401, None),
+            (Refused::NoGrant, 403, None),
+            (outage().into(), 503, Some("5")),
+        ] {
+            let response = refused.into_response(&CHALLENGE, true);
+            assert_eq!(response.status(), status);
+            assert_eq!(text(&response, "retry-after"), retry);
+            assert_eq!(text(&response, "www-authenticate").is_some(), status == 401);
+            assert_eq!(text(&response, "content-type"), Some("text/plain; charset=utf-8"));
+            assert_eq!(text(&response, "x-gitward-status"), None);
+        }
     }
 
     #[test]

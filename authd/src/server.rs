@@ -1,6 +1,6 @@
 //! Binds the listeners, serves until told to stop, then drains.
 //!
-//! The data listener answers `GET /auth/nginx` and nothing else. Metrics and health have a listener of
+//! The data listener answers at the endpoint of each dialect and nothing else. Metrics and health have a listener of
 //! their own (`daemon::admin`). A listener that ends by itself ends the daemon: the service manager starts
 //! it again.
 
@@ -9,13 +9,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::{App, HttpServer, dev, web};
+use actix_web::{App, HttpRequest, HttpServer, dev, web};
 use daemon::admin;
 use daemon::listen::{BindError, Listen, Listener};
 use tokio::runtime::Handle;
 use tokio::task::{JoinError, JoinHandle};
 
 use crate::auth_request::{Front, auth_request};
+use crate::dialect::Dialect;
 use crate::state::{StartError, State};
 
 /// A configured daemon with its listeners bound.
@@ -98,20 +99,27 @@ impl Server {
 fn data_server(listener: Listener, state: Arc<State>) -> io::Result<dev::Server> {
     let unix = matches!(listener, Listener::Unix(_));
     let front = web::Data::new(Front { state, unix });
-    let server = HttpServer::new(move || {
-        App::new().app_data(front.clone()).route("/auth/nginx", web::get().to(auth_request))
-    })
-    .workers(workers())
-    .keep_alive(KEEP_ALIVE)
-    // Else a handler would run on for a client that has gone.
-    .h1_allow_half_closed(false)
-    .disable_signals()
-    .shutdown_timeout(DRAIN_SECONDS);
+    let server = HttpServer::new(move || App::new().app_data(front.clone()).configure(routes))
+        .workers(workers())
+        .keep_alive(KEEP_ALIVE)
+        // Else a handler would run on for a client that has gone.
+        .h1_allow_half_closed(false)
+        .disable_signals()
+        .shutdown_timeout(DRAIN_SECONDS);
     let server = match listener {
         Listener::Unix(socket) => server.listen_uds(socket)?,
         Listener::Tcp(socket) => server.listen(socket)?,
     };
     Ok(server.run())
+}
+
+/// Only Envoy asks by the client's own method.
+fn routes(app: &mut web::ServiceConfig) {
+    for dialect in Dialect::ALL {
+        let route = if dialect == Dialect::Envoy { web::route() } else { web::get() };
+        let answer = move |http: HttpRequest, front: web::Data<Front>| auth_request(dialect, http, front);
+        app.route(dialect.path(), route.to(answer));
+    }
 }
 
 /// authd is nginx's sidecar: an answer takes microseconds, and nginx needs the cores.

@@ -7,7 +7,12 @@ const ARCHITECTURE: &str = "ARCHITECTURE.md";
 
 /// Asserts that the documentation holds `table`.
 pub(crate) fn has(table: &str) {
-    assert!(read(ARCHITECTURE).contains(table), "{ARCHITECTURE} needs this table:\n\n{table}");
+    file_has(ARCHITECTURE, table);
+}
+
+/// Asserts that a file of the documentation holds `table`.
+pub(crate) fn file_has(file: &str, table: &str) {
+    assert!(read(file).contains(table), "{file} needs this table:\n\n{table}");
 }
 
 #[test]

@@ -32,6 +32,7 @@ mod matrix; // who may do what, every combination
 mod observability; // request ids, logs and metrics
 mod outages; // dead and misbehaving daemons
 mod protocol; // what real clients send: compression, chunks, many refs, object formats
+mod proxies; // Caddy, Envoy and others in nginx's place
 mod reference; // every kind of request, against plain git http-backend
 mod reload; // files that change while everything runs
 mod reload_cost; // what a reload costs those who do not ask for it

@@ -23,6 +23,7 @@ pub struct Builder {
     counting: bool,
     backend: Option<String>,
     engine: Option<String>,
+    tcp: bool,
 }
 
 impl Builder {
@@ -80,6 +81,12 @@ impl Builder {
         self
     }
 
+    /// Lets both daemons listen on ports of the loopback address; nginx does not find them then.
+    pub fn on_tcp(mut self) -> Self {
+        self.tcp = true;
+        self
+    }
+
     /// Starts everything and waits until it is ready.
     pub fn start(self) -> Result<Stack> {
         let directory = TempDir::with_prefix("gitward-")?;
@@ -102,6 +109,9 @@ impl Builder {
         settings::apply(&etc, &self.edits, directory)?;
         if let Some(engine) = &self.engine {
             settings::set(&etc.join("backend-runner.yaml"), "engine", engine)?;
+        }
+        for daemon in ["authd.yaml", "backend-runner.yaml"].iter().filter(|_| self.tcp) {
+            settings::set(&etc.join(daemon), "listen", "127.0.0.1:0")?;
         }
         for (name, text) in &self.files {
             fs::write(directory.join(name), text)?;

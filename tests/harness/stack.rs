@@ -103,6 +103,14 @@ impl Stack {
         Address::unix(&self.path().join(format!("run/{daemon}.sock")))
     }
 
+    /// The port a daemon chose, when it listens on TCP: see [`Builder::on_tcp`].
+    pub fn tcp_port(&self, daemon: &str) -> Result<u16> {
+        let log = if daemon == "authd" { self.authd.log() } else { self.runner.log() };
+        let said = log.split("\"listen\":\"").nth(1).and_then(|rest| rest.split('"').next());
+        let address = said.and_then(|said| said.parse::<std::net::SocketAddr>().ok());
+        Ok(address.with_context(|| format!("{daemon} listens on no port:\n{log}"))?.port())
+    }
+
     /// What `path` on the admin listener of a daemon answers.
     pub fn admin(&self, daemon: &str, path: &str) -> Result<Response> {
         self.directory.admin(daemon).send(&Request::get(path))

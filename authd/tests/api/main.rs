@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should say so and end")]
 
 mod commands; // runs the program's commands on files of their own
+mod dialects; // other front servers than nginx
 mod explain; // explain, who-can and diff
 mod git4nginx; // an imported policy means what git4nginx meant
 mod import; // what becomes of other access controls' files

@@ -8,6 +8,7 @@ use std::time::Duration;
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{ALLOW, CACHE_CONTROL, RETRY_AFTER};
+use daemon::refusals;
 use policy::decision::{Decision, VerifyError};
 use policy::identity::UserName;
 use policy::rule::Rule;
@@ -73,13 +74,14 @@ impl Refusal {
         response.content_type("text/plain; charset=utf-8");
         match self {
             Self::Method(allowed) => response.insert_header((ALLOW, *allowed)),
+            _ if status == StatusCode::FORBIDDEN => response.insert_header((CACHE_CONTROL, "no-store")),
             _ if status == StatusCode::SERVICE_UNAVAILABLE => {
                 response.insert_header((RETRY_AFTER, RETRY.as_secs()))
             }
             Self::File(_) => response.insert_header((CACHE_CONTROL, "no-cache")),
             _ => &mut response,
         };
-        response.body(self.text())
+        response.body(format!("{}\n", self.text()))
     }
 
     fn status(&self) -> StatusCode {
@@ -117,16 +119,16 @@ impl Refusal {
     /// One line for the person at the other end.
     fn text(&self) -> &'static str {
         match self.status() {
-            // nginx answers in its own words; with a body it would close its connection as well.
-            StatusCode::FORBIDDEN => "",
-            StatusCode::NOT_FOUND => "there is no such object in this repository\n",
-            StatusCode::REQUEST_TIMEOUT => "the request's body comes too slowly\n",
-            StatusCode::METHOD_NOT_ALLOWED => "method not allowed\n",
-            StatusCode::BAD_REQUEST => "bad request\n",
-            StatusCode::UNSUPPORTED_MEDIA_TYPE => "not a git request body\n",
-            StatusCode::PAYLOAD_TOO_LARGE => "the request is larger than this server allows\n",
-            StatusCode::SERVICE_UNAVAILABLE => "the server is busy, try again shortly\n",
-            _ => "git could not be run, see the server's log\n",
+            // authd's answer to the byte: some front servers put no page of their own in its place.
+            StatusCode::FORBIDDEN => refusals::DENIED,
+            StatusCode::NOT_FOUND => "there is no such object in this repository",
+            StatusCode::REQUEST_TIMEOUT => "the request's body comes too slowly",
+            StatusCode::METHOD_NOT_ALLOWED => "method not allowed",
+            StatusCode::BAD_REQUEST => "bad request",
+            StatusCode::UNSUPPORTED_MEDIA_TYPE => "not a git request body",
+            StatusCode::PAYLOAD_TOO_LARGE => "the request is larger than this server allows",
+            StatusCode::SERVICE_UNAVAILABLE => "the server is busy, try again shortly",
+            _ => "git could not be run, see the server's log",
         }
     }
 

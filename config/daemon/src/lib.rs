@@ -8,6 +8,7 @@ pub mod admin;
 pub mod files;
 pub mod listen;
 pub mod open_files;
+pub mod refusals;
 pub mod shell;
 pub mod shutdown;
 pub mod signing_key;

@@ -191,10 +191,9 @@ impl Place<'_> {
     }
 }
 
-/// Where `.ci/clients` installs: beside the directory of this test's build.
+/// Where `.ci/clients` installs.
 fn place() -> PathBuf {
-    let own = std::env::current_exe().unwrap();
-    own.ancestors().nth(3).unwrap().join("clients")
+    harness::front::clients().unwrap()
 }
 
 fn script_path(name: &str) -> PathBuf {

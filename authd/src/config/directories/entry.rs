@@ -15,7 +15,7 @@ use crate::config::ldap::preset::Preset;
 use crate::config::ldap::raw::{self, RawGroups, RawTls, RawUsers, Referrals, WhoAmI};
 use crate::config::ldap::url::Url;
 use crate::network::Network;
-use crate::request::READ_HEADERS;
+use crate::request;
 
 /// One entry as it is written.
 pub(in crate::config) struct Raw {
@@ -178,7 +178,7 @@ impl<'de> Deserialize<'de> for Header {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         document::parsed(deserializer, |text| match HeaderName::try_from(text) {
             Err(_) => Err("this is not a header's name"),
-            Ok(name) if READ_HEADERS.contains(&name.as_str()) => {
+            Ok(name) if request::is_read(name.as_str()) => {
                 Err("this header has a meaning of its own and cannot name the user")
             }
             Ok(name) => Ok(Self(name)),
