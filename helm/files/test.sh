@@ -33,7 +33,12 @@ member() {
         -c credential.helper='!f() { echo "username=$GITWARD_USER"; echo "password=$(cat /etc/gitward-test/password)"; }; f' "$@"
 }
 
-refused "could not read Username" stranger ls-remote "$GITWARD_URL/helm-test/nowhere.git"
+# A push, because strangers may be allowed to read.
+git init --quiet empty
+cd empty
+member commit --quiet --allow-empty --message "helm test"
+refused "could not read Username" stranger push --quiet "$GITWARD_URL/helm-test/nowhere.git" HEAD:refs/heads/main
+cd ..
 refused "Authentication failed" guesser ls-remote "$GITWARD_URL/helm-test/nowhere.git"
 [ -n "$GITWARD_USER" ] || { say "ok: no tests.user, so nothing was cloned or pushed"; exit 0; }
 
