@@ -15,6 +15,7 @@ use daemon::units::Seconds;
 use policy::document::{self, CONFIG_LIMIT, DocumentError, Version};
 use serde::Deserialize;
 
+use crate::alias::Aliases;
 use crate::engine::EngineKind;
 use crate::push::directory::default_scratch;
 
@@ -50,6 +51,8 @@ pub struct Config {
     pub allow_filter: Option<bool>,
     /// Whether pushers may send options, which hooks then see.
     pub push_options: bool,
+    /// Other URLs of repositories.
+    pub aliases: Aliases,
     /// How git is run.
     pub engine: EngineKind,
     /// Hooks of all repositories.
@@ -126,6 +129,7 @@ impl Config {
             dumb_http: raw.dumb_http,
             allow_filter: raw.allow_filter,
             push_options: raw.push_options,
+            aliases: unchained(raw.aliases, path, bytes)?,
             engine: raw.engine,
             audit_log: raw.audit_log.map(beside),
             hooks: Hooks {
@@ -162,6 +166,7 @@ impl Config {
             ("git", self.git != last.git),
             ("export_all", self.export_all != last.export_all),
             ("dumb_http", self.dumb_http != last.dumb_http),
+            ("aliases", self.aliases != last.aliases),
             ("engine", self.engine != last.engine),
             ("hooks", self.hooks != last.hooks),
             ("limits", self.limits != last.limits),
@@ -196,6 +201,8 @@ struct RawConfig {
     allow_filter: Option<bool>,
     #[serde(default)]
     push_options: bool,
+    #[serde(default)]
+    aliases: Aliases,
     #[serde(default)]
     engine: EngineKind,
     #[serde(default)]
@@ -243,6 +250,15 @@ fn default_signing_key_file() -> PathBuf {
 
 fn default_git() -> PathBuf {
     "/usr/bin/git".into()
+}
+
+/// Aliases of which none stands for another.
+fn unchained(aliases: Aliases, path: &Path, bytes: &[u8]) -> Result<Aliases, DocumentError> {
+    let Some(name) = aliases.chained() else { return Ok(aliases) };
+    let text = String::from_utf8_lossy(bytes);
+    let position = document::locate(&text, &["aliases", name.as_str(), "repository"]);
+    let message = "an alias stands for a repository, not for another alias".to_owned();
+    Err(DocumentError::new(&path.display().to_string(), &text, position, message))
 }
 
 fn yes() -> bool {
@@ -296,7 +312,7 @@ mod tests {
 
     #[test]
     fn a_setting_of_another_version_is_refused_by_name() {
-        for key in ["caches: {}", "aliases: {}", "web: gitweb", "repository: /srv"] {
+        for key in ["caches: {}", "web: gitweb", "repository: /srv"] {
             let error =
                 parse(&format!("version: 1\nrepositories: /srv/git\n{key}\n")).unwrap_err().to_string();
             assert!(error.contains(key.split(':').next().unwrap()) && error.contains(":3:"), "{error}");

@@ -5,6 +5,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::alias::Alias;
+
 /// The oldest version whose behaviour Gitward was tried with; below it the log warns.
 pub const FLOOR: Version = Version { major: 2, minor: 39 };
 
@@ -85,18 +87,20 @@ impl Git {
 }
 
 impl Git {
-    /// The branches of a repository, by their names below `refs/heads/`.
+    /// The branches of a repository or of a namespace in it, by their names below `refs/heads/`.
     ///
     /// # Errors
     /// When git does not run.
-    pub fn branches(&self, repository: &Path) -> io::Result<BTreeSet<String>> {
+    pub fn branches(&self, repository: &Path, alias: Option<&Alias>) -> io::Result<BTreeSet<String>> {
+        let heads = alias.map(|alias| alias.namespace.prefix()).unwrap_or_default() + "refs/heads/";
         let output = Command::new(&self.program)
-            .args(["for-each-ref", "--format=%(refname:lstrip=2)", "refs/heads/"])
+            .args(["for-each-ref", "--format=%(refname)", &heads])
             .current_dir(repository)
             .env_clear()
             .envs([("GIT_CONFIG_NOSYSTEM", "1"), ("GIT_CONFIG_GLOBAL", "/dev/null"), ("GIT_DIR", ".")])
             .output()?;
-        Ok(String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect())
+        let names = String::from_utf8_lossy(&output.stdout);
+        Ok(names.lines().filter_map(|name| name.strip_prefix(&heads)).map(str::to_owned).collect())
     }
 }
 

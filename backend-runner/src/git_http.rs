@@ -19,6 +19,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::Bytes;
 use policy::decision::{self, Decision, VerifyError};
 use policy::git_request::{Access, Service};
+use policy::repo_path::RepoPath;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
 
@@ -27,9 +28,10 @@ use self::dumb::StoredFile;
 use self::kept::{Asked, Kept};
 use self::push::Prepared;
 use self::refusal::Refusal;
+use crate::alias::Alias;
 use crate::cgi::environment::{self, RequestHeaders, Settings};
 use crate::cgi::response::Head;
-use crate::config::Limits;
+use crate::config::{Config, Limits};
 use crate::engine::{EngineKind, Plan};
 use crate::job::Job;
 use crate::push::directory::PushDirectory;
@@ -59,19 +61,20 @@ async fn serve(
     runner: &Runner,
 ) -> Result<HttpResponse, Refusal> {
     let started = Instant::now();
-    let service = decision.service;
+    let (service, config) = (decision.service, &runner.config);
     if request.method().as_str() != service.method() {
         return Err(Refusal::Method(service.method()));
     }
-    if service == Service::Web || (service == Service::Dumb && !runner.config.dumb_http) {
+    let (alias, store) = (config.aliases.of(&decision.repo), config.aliases.store(&decision.repo));
+    if !is_offered(service, config, alias) {
         return Err(Refusal::NotOffered);
     }
     let headers = request_headers(request, service)?;
-    let limit = body_limit(service, &runner.config.limits);
+    let limit = body_limit(service, &config.limits);
     if announced_length(request).is_some_and(|length| length > limit) {
         return Err(Refusal::TooLarge);
     }
-    let Found { repository, hidden_refs, file } = find_repository(runner, decision).await?;
+    let Found { repository, hidden_refs, file } = find_repository(runner, decision, store).await?;
     if let Some(file) = file.filter(|_| dumb::is_for_nginx(request)) {
         return Ok(file.hand_over(decision, runner, started));
     }
@@ -86,7 +89,7 @@ async fn serve(
     }
     let environment = |log: Option<&Path>, no_alternates| {
         let common = runner.settings(rules.clone(), log);
-        let settings = Settings { hidden_refs: &hidden_refs, no_alternates, ..common };
+        let settings = Settings { hidden_refs: &hidden_refs, no_alternates, alias, ..common };
         environment::variables(decision, headers, &repository.path, &settings)
     };
     let record = match asked.replay(&body, &environment(None, false)).await {
@@ -95,7 +98,7 @@ async fn serve(
     };
     let room = runner.limits.enter(decision)?;
     let permit = tokio::select! {
-        permit = runner.limits.acquire(room, &decision.repo) => permit?,
+        permit = runner.limits.acquire(room, store) => permit?,
         () = runner.stop.cancelled() => return Err(Refusal::Stopping),
     };
 
@@ -104,9 +107,9 @@ async fn serve(
     let pushing = push.is_some().then(|| runner.cache.epochs.push(&repository.path));
     let environment = environment(push.as_ref().map(PushDirectory::log).as_deref(), no_alternates);
     let (input, unsent) = body.split();
-    let engine = (runner.config.engine, &runner.git, runner.config.limits.push_memory);
+    let engine = (config.engine, &runner.git, config.limits.push_memory);
     let plan = Plan::new(engine, service, headers, &repository, environment, input);
-    let patience = runner.config.limits.patience;
+    let patience = config.limits.patience;
     let source = unsent.into_source(plan.inflate, limit, patience.idle);
     let (from_git, answer_body) =
         record.as_ref().map_or_else(download::channel, |record| download::copying(record.largest()));
@@ -131,6 +134,16 @@ async fn serve(
     match head.await.unwrap_or(Err(NoHead::Failed)) {
         Ok(head) => Ok(respond(dumb::kept_by_the_caller_only(head, decision), answer_body)),
         Err(reason) => Err(Refusal::Unanswered(reason)),
+    }
+}
+
+/// Whether this configuration has the service for what is asked.
+fn is_offered(service: Service, config: &Config, alias: Option<&Alias>) -> bool {
+    match service {
+        Service::Web => false,
+        // The list of packs would give out the objects of all namespaces.
+        Service::Dumb => config.dumb_http && alias.is_none(),
+        _ => true,
     }
 }
 
@@ -194,12 +207,12 @@ struct Found {
 
 /// The repository, once it is known to be one and to let itself be served, and what is asked of it. Storage that does not
 /// answer costs this request its answer, and no other one its worker.
-async fn find_repository(runner: &Runner, decision: &Decision) -> Result<Found, Refusal> {
+async fn find_repository(runner: &Runner, decision: &Decision, store: &RepoPath) -> Result<Found, Refusal> {
     let (root, export_all) = (runner.config.repositories.clone(), runner.config.export_all);
-    let (git, decision) = (runner.git.clone(), decision.clone());
+    let (git, decision, store) = (runner.git.clone(), decision.clone(), store.clone());
     let asks_switches = asks_switches(runner.config.engine, &decision);
     let look = runner.runtime.spawn_blocking(move || -> Result<_, Refusal> {
-        let repository = repository::find(&root, &decision.repo, export_all)?;
+        let repository = repository::find(&root, &store, export_all)?;
         let allowed = !asks_switches
             || !switches::may_be_set(&repository)?
             || switches::allow(&git, &repository, decision.service)?;

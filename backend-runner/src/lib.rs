@@ -5,6 +5,7 @@
 //! [`job`] owns the run, [`child`] the processes, [`stream`] the bytes in both directions, [`cgi::response`] the head of the
 //! answer. Nothing here decides who may do what: that is authd's, and this crate believes only what authd signed.
 
+pub mod alias;
 pub mod audit;
 pub mod cache;
 pub mod care;

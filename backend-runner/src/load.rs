@@ -69,14 +69,17 @@ pub fn warnings(config: &Config, git: &Git, policy: &Policy, text: &str) -> Vec<
         found.push(format!("{git} is older than {}.{}, the oldest that was tried", FLOOR.major, FLOOR.minor));
     }
     let name = config.policy_file.display().to_string();
-    found.extend(advice::told(&missing(policy, &config.repositories), &name, text));
+    found.extend(advice::told(&missing(policy, config), &name, text));
+    found.extend(config.aliases.problems(&config.repositories));
     found
 }
 
 /// Levels of the policy that are not there on the disk: a rule for a misspelt repository protects nothing.
-fn missing(policy: &Policy, root: &Path) -> Vec<Advice> {
+fn missing(policy: &Policy, config: &Config) -> Vec<Advice> {
+    let root = &config.repositories;
     let levels = advice::named(policy).levels.into_iter();
-    let absent = levels.filter(|(level, _)| !root.join(level.as_str()).is_dir());
+    let absent = levels
+        .filter(|(level, _)| !root.join(level.as_str()).is_dir() && !config.aliases.any_at(level.as_str()));
     let told = absent.map(|(level, place)| {
         let what = if level.as_str().ends_with('/') { "directory" } else { "repository" };
         Advice { place, message: format!("there is no {what} `{level}` in {}", root.display()) }

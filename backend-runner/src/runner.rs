@@ -69,6 +69,7 @@ impl Runner {
             negotiation: self.config.limits.negotiation,
             allow_filter: self.config.allow_filter,
             hidden_refs: &[],
+            alias: None,
             push_options: self.config.push_options,
             config: &self.config.file,
             rules,

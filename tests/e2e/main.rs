@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
 
+mod aliases; // several URLs of one store, each with its own refs and rules
 mod attacks_git; // repositories that git would take for another one, and settings that would open them
 mod audit; // who did what, on record
 mod branch_rules; // attacks on the branch rules, both object formats

@@ -13,6 +13,7 @@ use policy::decision::Decision;
 use policy::git_request::{Access, Service};
 use policy::identity::UserName;
 
+use crate::alias::Alias;
 use crate::git::Git;
 use crate::hook_env;
 
@@ -44,6 +45,8 @@ pub struct Settings<'a> {
     pub allow_filter: Option<bool>,
     /// What the repository itself hides from pushes: has to follow what is said here, because the last pattern wins.
     pub hidden_refs: &'a [String],
+    /// What the decided repository stands for, if it is an alias.
+    pub alias: Option<&'a Alias>,
     /// Whether pushers may send options.
     pub push_options: bool,
     /// This daemon's configuration file, for hooks.
@@ -89,7 +92,7 @@ pub fn variables(
     let mut variables = fixed(settings.search_path).to_vec();
     variables.extend([
         variable("GIT_PROJECT_ROOT", settings.root.display().to_string()),
-        variable("PATH_INFO", &*decision.path_info),
+        variable("PATH_INFO", path_info(decision, settings.alias)),
         variable("QUERY_STRING", &*decision.query),
         variable("REQUEST_METHOD", decision.service.method()),
         variable("SERVER_PROTOCOL", "HTTP/1.1"),
@@ -98,6 +101,7 @@ pub fn variables(
         ("CONTENT_TYPE", request_type(decision.service)),
         ("HTTP_CONTENT_ENCODING", headers.encoding),
         ("GIT_PROTOCOL", headers.protocol),
+        ("GIT_NAMESPACE", settings.alias.map(|alias| alias.namespace.as_str())),
         ("GIT_HTTP_EXPORT_ALL", settings.export_all.then_some("1")),
         ("REMOTE_USER", decision.user.as_ref().map(UserName::as_str)),
         ("REMOTE_ADDR", (!decision.client.is_empty()).then_some(decision.client.as_str())),
@@ -152,6 +156,16 @@ fn fixed(search_path: &str) -> [Variable; 6] {
     ]
 }
 
+/// What is asked for, below the project root.
+fn path_info(decision: &Decision, alias: Option<&Alias>) -> String {
+    let asked =
+        decision.path_info.strip_prefix('/').and_then(|path| path.strip_prefix(decision.repo.as_str()));
+    match (alias, asked) {
+        (Some(alias), Some(endpoint)) => format!("/{}{endpoint}", alias.repository),
+        _ => decision.path_info.clone(),
+    }
+}
+
 /// The only content type a POST to this service may have; also what keeps other sites' forms out.
 #[must_use]
 pub fn request_type(service: Service) -> Option<&'static str> {
@@ -197,10 +211,12 @@ fn configuration(
         ("receive.autogc", text("false")),
         ("gc.auto", text("0")),
         ("receive.advertisePushOptions", push_options.to_string()),
-        ("receive.hideRefs", text("refs")),
-        ("receive.hideRefs", text("!refs/heads")),
-        ("receive.hideRefs", text("!refs/tags")),
     ];
+    if settings.alias.is_some() {
+        // By full names: else the other namespaces' objects are announced, without names.
+        list.push(("receive.hideRefs", text("^refs")));
+    }
+    list.extend(["refs", "!refs/heads", "!refs/tags"].map(|pattern| ("receive.hideRefs", text(pattern))));
     let listed =
         settings.rules.namespaces.iter().map(|namespace| ("receive.hideRefs", format!("!{namespace}")));
     list.extend(listed);

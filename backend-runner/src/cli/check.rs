@@ -46,10 +46,12 @@ pub fn run(config: &Path) -> Result<(), CommandError> {
 fn missing_branches(loaded: &Loaded) -> Vec<Advice> {
     let Loaded { config, policy, git, .. } = loaded;
     let mut found = Vec::new();
-    for repo in repositories(&config.repositories) {
+    let aliases = config.aliases.iter().map(|(name, _)| name.clone());
+    for repo in repositories(&config.repositories).into_iter().chain(aliases) {
         let Some((level, flow)) = policy.branch_rules(&repo).flow else { continue };
-        let Ok(repository) = repository::find(&config.repositories, &repo, true) else { continue };
-        let branches = git.branches(&repository.path).unwrap_or_default();
+        let store = config.aliases.store(&repo);
+        let Ok(repository) = repository::find(&config.repositories, store, true) else { continue };
+        let branches = git.branches(&repository.path, config.aliases.of(&repo)).unwrap_or_default();
         let absent = flow.iter().filter(|branch| !branches.is_empty() && !branches.contains(branch.as_str()));
         found.extend(absent.map(|branch| Advice {
             place: ["branches", level.as_str(), "flow", branch.as_str()].map(str::to_owned).to_vec(),

@@ -1,7 +1,7 @@
 //! `backend-runner create-repo`: a new bare repository, complete before it is visible.
 //!
 //! The name is a `RepoPath`, so that the repository can be asked for; missing project groups are created on the way, and no
-//! link is followed. git makes the repository under a name nobody can ask for; the last step renames it, which fails when
+//! link is followed. An alias gets its branch named in the store, and nothing else. git makes the repository under a name nobody can ask for; the last step renames it, which fails when
 //! the name is taken.
 
 use std::io;
@@ -17,10 +17,12 @@ use policy::subject::Subjects;
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, RenameFlags, mkdirat, openat, renameat_with, statat};
 use rustix::io::Errno;
 
+mod namespace;
 mod ownership;
 
 use super::{CommandError, ConfigFile};
 use crate::config::{Config, LoadError};
+use crate::repository::LookupError;
 use crate::text::escape;
 
 /// What `create-repo` takes.
@@ -86,6 +88,17 @@ pub enum CreateError {
         #[source]
         source: io::Error,
     },
+    /// The name is an alias of a repository that is not there.
+    #[error("{name} is an alias of {repository}")]
+    NoStore {
+        /// The alias.
+        name: RepoPath,
+        /// What it stands for.
+        repository: RepoPath,
+        /// Why that cannot be used.
+        #[source]
+        source: LookupError,
+    },
     /// git refused.
     #[error("git init failed: {0}")]
     Git(String),
@@ -107,6 +120,9 @@ pub fn run(arguments: &Arguments) -> Result<(), CommandError> {
     let name = &arguments.name;
     let repo = RepoPath::parse(name).map_err(|source| CreateError::BadName { name: name.clone(), source })?;
     let config = Config::load(&arguments.config.path)?;
+    if let Some(alias) = config.aliases.of(&repo) {
+        return Ok(namespace::create(&config, &repo, alias, &arguments.options.default_branch)?);
+    }
     let settings = settings(&config, &repo)?;
     Ok(create(&config.git, &config.repositories, &repo, &arguments.options, &settings)?)
 }

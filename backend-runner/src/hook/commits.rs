@@ -12,6 +12,7 @@ use policy::ref_update::ObjectId;
 use policy::rule::{ContentRefusal, Rule};
 
 use super::content::TOLD;
+use super::facts;
 use super::git::{AskError, Git};
 
 /// How many new commits are looked at.
@@ -74,7 +75,12 @@ const FIELDS: usize = 3;
 fn command(git: &Git<'_>, rules: &CommitRules<'_>) -> std::process::Command {
     let text = if rules.is_empty() { "%x00" } else { "%ae%x00%B" };
     let format = format!("--format=%H%x00{text}%x00");
-    git.command(&["rev-list", "--no-commit-header", "--encoding=UTF-8", &format, "--stdin", "--not", "--all"])
+    // Another namespace may have let in what this one does not.
+    let known = match facts::namespace() {
+        root if root.as_os_str().is_empty() => "--all".to_owned(),
+        root => format!("--glob={}/*", root.display()),
+    };
+    git.command(&["rev-list", "--no-commit-header", "--encoding=UTF-8", &format, "--stdin", "--not", &known])
 }
 
 /// Those of the commits that no listed key has signed. `rev-list` would not read where the list is, `log` does.

@@ -57,7 +57,7 @@ pub(super) fn symbolic(
 }
 
 /// Where the refs of this request are: a git namespace is a repository within one, see gitnamespaces(7).
-fn namespace() -> PathBuf {
+pub(super) fn namespace() -> PathBuf {
     let namespace = std::env::var("GIT_NAMESPACE").unwrap_or_default();
     let parts = namespace.split('/').filter(|part| !part.is_empty());
     parts.fold(PathBuf::new(), |root, part| root.join("refs/namespaces").join(part))
@@ -105,17 +105,21 @@ fn symbolic_in_reftable(
     git: &Git<'_>,
     updates: &[RefUpdate],
 ) -> Result<BTreeMap<RefName, RefName>, FactError> {
+    let root = namespace();
     let mut symbolic = BTreeMap::new();
     for RefUpdate { name, .. } in updates {
         let mut target = None;
-        let command = git.command(&["symbolic-ref", "--quiet", name.as_str()]);
+        let full = root.join(name.as_str()).display().to_string();
+        let command = git.command(&["symbolic-ref", "--quiet", &full]);
         let asked = git.records(command, Vec::new(), b'\n', |line| {
             target = Some(String::from_utf8_lossy(line).into_owned());
             Ok(ControlFlow::Break(()))
         });
         match (target, asked) {
             (Some(target), Ok(())) => {
-                let target = RefName::parse(&target).ok_or_else(|| FactError::Astray(name.clone()))?;
+                let target = Path::new(&target).strip_prefix(&root).ok().and_then(Path::to_str);
+                let target = target.and_then(RefName::parse);
+                let target = target.ok_or_else(|| FactError::Astray(name.clone()))?;
                 symbolic.insert(name.clone(), target);
             }
             // Not symbolic: git says so by its exit code, and nothing else.

@@ -257,6 +257,7 @@ pub(crate) fn reference(git: &Git, stage: &Stage, shape: &Shape) -> Seen {
     let push = PushDirectory::create(&scratch, &decision, LevelBranches::default(), &order).unwrap();
     let log = push.log();
     let settings = Settings {
+        alias: None,
         search_path: &git.search_path,
         root: &root,
         export_all: true,

@@ -262,6 +262,9 @@ impl Namespace {
         let plain = name.is_some_and(|name| Glob::parse(name).is_ok_and(|glob| glob.is_literal()));
         match text {
             "refs/replace/" => Err("replace refs rewrite history for everyone and are never accepted"),
+            _ if text.starts_with("refs/namespaces/") => {
+                Err("the refs of aliases are pushed to under the URLs of these aliases")
+            }
             _ if plain => Ok(Self(text.into())),
             _ => Err("a namespace is a prefix such as refs/notes/"),
         }
@@ -395,6 +398,8 @@ mod tests {
             "\"/\": { protect: { \"a b\": {} } }",
             "\"/\": { protect: { a: { push: [joe] } } }",
             "\"/\": { namespaces: [refs/replace/] }",
+            "\"/\": { namespaces: [refs/namespaces/] }",
+            "\"/\": { namespaces: [refs/namespaces/site/] }",
             "\"/\": { namespaces: [heads] }",
             "\"/\": { branch: [] }",
             "\"/\": { max_blob: 10 }",

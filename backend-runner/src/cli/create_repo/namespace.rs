@@ -1,0 +1,38 @@
+//! What an alias needs in its store: a `HEAD` of its own, for clones to know which branch to check out.
+
+use policy::ref_update::RefName;
+use policy::repo_path::RepoPath;
+
+use super::{CreateError, ownership, run_git};
+use crate::alias::Alias;
+use crate::config::Config;
+use crate::repository;
+
+/// Names `branch` as the one that clones of the alias `name` check out; it need not exist yet.
+pub(super) fn create(
+    config: &Config,
+    name: &RepoPath,
+    alias: &Alias,
+    branch: &str,
+) -> Result<(), CreateError> {
+    let Alias { repository, namespace } = alias;
+    let store = repository::find(&config.repositories, repository, true).map_err(|source| {
+        CreateError::NoStore { name: name.clone(), repository: repository.clone(), source }
+    })?;
+    let prefix = namespace.prefix();
+    let (head, branch) = (format!("{prefix}HEAD"), format!("refs/heads/{branch}"));
+    if store.path.join(&head).exists() {
+        return Err(CreateError::Exists(name.clone()));
+    }
+    if RefName::parse(&branch).is_none() {
+        return Err(CreateError::Git(format!("{branch} is not a valid name of a branch")));
+    }
+    let safe = format!("safe.directory={}", store.path.display());
+    let target = format!("{prefix}{branch}");
+    let words = ["-c", &safe, "symbolic-ref", &head, &target].map(AsRef::as_ref);
+    let place = ["--git-dir".as_ref(), store.path.as_os_str()];
+    run_git(&config.git, place.into_iter().chain(words))?;
+    let namespaces = store.path.join("refs/namespaces");
+    ownership::like(&store.path, &namespaces)
+        .map_err(|source| CreateError::System { path: namespaces, source })
+}
