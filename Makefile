@@ -6,7 +6,7 @@ PORT ?= 8080
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test tools fmt clippy unit build e2e chart doc deny bench bench-peers
+.PHONY: help demo test tools fmt clippy unit build e2e chart cluster images doc deny bench bench-peers
 
 help: ## show this list
 	@sed -n 's/^\([a-z0-9]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -39,6 +39,12 @@ e2e: build ## real git through real nginx and both daemons
 
 chart: build ## the Helm chart: renders, refusals, alerts, and the daemons' own checks of what it writes
 	.ci/chart
+
+cluster: ## the chart on a small Kubernetes: install, upgrade, roll back, with real containers
+	.ci/cluster
+
+images: ## container images, for release (BASE= the Debian they are made from)
+	.ci/images
 
 doc: ## documentation without warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps
