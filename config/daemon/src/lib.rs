@@ -7,6 +7,7 @@
 pub mod admin;
 pub mod files;
 pub mod listen;
+mod log_line;
 pub mod open_files;
 pub mod refusals;
 pub mod shell;

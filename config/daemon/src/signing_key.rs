@@ -8,6 +8,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -21,7 +22,10 @@ use crate::files::{self, Stamp};
 pub struct KeyFile {
     path: PathBuf,
     key: ArcSwap<SigningKey>,
-    seen: Mutex<Seen>,
+    opened: Instant,
+    /// When the file was looked at last, in milliseconds after it was opened: what requests read without a lock.
+    checked: AtomicU64,
+    seen: Mutex<Stamp>,
 }
 
 /// Why a signing key cannot be used.
@@ -72,8 +76,13 @@ impl KeyFile {
     /// Reads the signing key, or makes a new one when there is no such file.
     pub fn open(path: &Path) -> Result<Self, KeyError> {
         let (key, identity) = open_or_create(path).and_then(|file| read(path, file))?;
-        let seen = Seen { identity, checked: Instant::now() };
-        Ok(Self { path: path.to_owned(), key: ArcSwap::from_pointee(key), seen: Mutex::new(seen) })
+        Ok(Self {
+            path: path.to_owned(),
+            key: ArcSwap::from_pointee(key),
+            opened: Instant::now(),
+            checked: AtomicU64::new(0),
+            seen: Mutex::new(identity),
+        })
     }
 
     /// The file this key is read from.
@@ -103,8 +112,11 @@ impl KeyFile {
 
     /// A poisoned lock holds only when the file was looked at last, which is never half written.
     fn refresh(&self, interval: Duration) {
+        if self.opened.elapsed().saturating_sub(self.checked()) < interval {
+            return;
+        }
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        if seen.checked.elapsed() < interval {
+        if self.opened.elapsed().saturating_sub(self.checked()) < interval {
             return;
         }
         if let Err(error) = self.read_if_replaced(&mut seen) {
@@ -113,29 +125,27 @@ impl KeyFile {
     }
 
     /// A file that is gone is no replacement: the last good key stays without a word.
-    fn read_if_replaced(&self, seen: &mut Seen) -> Result<(), KeyError> {
-        seen.checked = Instant::now();
-        if Stamp::of(&self.path).is_none_or(|now| now == seen.identity) {
+    fn read_if_replaced(&self, seen: &mut Stamp) -> Result<(), KeyError> {
+        let now = u64::try_from(self.opened.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.checked.store(now, Ordering::Relaxed);
+        if Stamp::of(&self.path).is_none_or(|now| now == *seen) {
             return Ok(());
         }
         let file = files::open(&self.path).map_err(|source| self.unreadable(source))?;
         let (key, identity) = read(&self.path, file)?;
-        seen.identity = identity;
+        *seen = identity;
         self.key.store(Arc::new(key));
         tracing::info!("signing key replaced");
         Ok(())
     }
 
+    fn checked(&self) -> Duration {
+        Duration::from_millis(self.checked.load(Ordering::Relaxed))
+    }
+
     fn unreadable(&self, source: io::Error) -> KeyError {
         KeyError::Read { path: self.path.clone(), source }
     }
-}
-
-/// What was on the disk when the file was last looked at.
-#[derive(Debug)]
-struct Seen {
-    identity: Stamp,
-    checked: Instant,
 }
 
 fn open_or_create(path: &Path) -> Result<File, KeyError> {

@@ -8,6 +8,8 @@ use std::str::FromStr;
 
 use tracing_subscriber::EnvFilter;
 
+use crate::log_line::JsonLine;
+
 /// How log lines look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
@@ -41,7 +43,9 @@ pub fn init(format: Option<LogFormat>) -> Result<(), InitError> {
     let format = format.unwrap_or(if terminal { LogFormat::Text } else { LogFormat::Json });
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
     match format {
-        LogFormat::Json => lines.json().flatten_event(true).try_init(),
+        LogFormat::Json => {
+            lines.json().flatten_event(true).map_event_format(|others| JsonLine { others }).try_init()
+        }
         LogFormat::Text => lines.with_ansi(terminal).try_init(),
     }
     .map_err(InitError::Twice)
