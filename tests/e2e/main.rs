@@ -5,6 +5,7 @@
 mod aliases; // several URLs of one store, each with its own refs and rules
 mod attacks_git; // repositories that git would take for another one, and settings that would open them
 mod audit; // who did what, on record
+mod benchmark; // the comparison with peers still runs
 mod branch_rules; // attacks on the branch rules, both object formats
 mod cells; // the matrix in numbers: who, what, where
 mod cgi_output; // a git that answers nonsense

@@ -21,7 +21,7 @@ const WIDTH: f64 = 960.0;
 const MARGIN: f64 = 28.0;
 const BAR: f64 = 17.0;
 const STEP: f64 = 24.0;
-const LABEL: f64 = 118.0;
+const LABEL: f64 = 128.0;
 const NUMBER: f64 = 74.0;
 
 /// The chart as a document.

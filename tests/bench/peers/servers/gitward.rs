@@ -1,7 +1,7 @@
 //! Gitward with its shipped configuration, and the limits of asking: the same nginx with something else behind the question.
 
 use anyhow::Result;
-use harness::Stack;
+use harness::{Stack, settings};
 
 use super::{Kind, Running};
 use crate::world::{self, World};
@@ -20,7 +20,8 @@ pub(super) fn start(kind: Kind, world: &World) -> Result<Running> {
         .edit("authd.yaml", "  - { type: users, file: users.yaml }", &directories)
         .edit("backend-runner.yaml", "per_repository: 16, per_user: 16", "per_repository: 64, per_user: 64");
     if kind == Kind::GitwardUncached {
-        builder = builder.edit("backend-runner.yaml", CACHE_ON, CACHE_OFF);
+        let (from, to) = without_cache()?;
+        builder = builder.edit("backend-runner.yaml", from, to);
     }
     if matches!(kind, Kind::Auth | Kind::AuthStub | Kind::AuthInside) {
         builder = builder.file("answer", world::FILE).edit_nginx("gitward-server.conf", PASS, FILE);
@@ -47,6 +48,11 @@ const FILE: &str = "root @DIR@; try_files /answer =404;";
 const ASK: &str = "proxy_pass http://gitward_authd/auth/nginx;";
 const STUB: &str = "include gitward-http.conf;\n    server { listen unix:@DIR@/run/stub.sock; access_log off; location / { return 204; } }";
 
-/// How the sample is told to run git for every answer.
-const CACHE_ON: &str = "engine: direct ";
-const CACHE_OFF: &str = "engine: direct ";
+/// How the sample is told to keep no answers: as the rest of its line, or as a line of its own.
+fn without_cache() -> Result<(&'static str, &'static str)> {
+    let sample = std::fs::read_to_string(settings::checkout().join("config/backend-runner.yaml"))?;
+    Ok(match sample.contains("\ncache: {") {
+        true => ("\ncache: {", "\ncache: { memory: 0B } # {"),
+        false => ("\naudit_log:", "\ncache: { memory: 0B }\naudit_log:"),
+    })
+}
