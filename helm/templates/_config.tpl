@@ -17,6 +17,10 @@ and cannot be overridden; everything else is passed through from the values as i
   "signing_key_file" "/run/gitward-key/signing.key"
   "directories" (include "gitward.authd.directories" . | fromYamlArray)
 -}}
+{{- if eq .Values.mode "auth-only" -}}
+{{- $_ := set $own "endpoints" (list (get (dict "nginx" "nginx" "ingress-nginx" "ingress-nginx" "gateway-fabric" "gateway-fabric" "traefik" "forward" "envoy-gateway" "envoy") .Values.front.kind)) -}}
+{{- with .Values.trustedProxies -}}{{- $_ := set $own "trusted_proxies" . -}}{{- end -}}
+{{- end -}}
 {{- if .Values.policy.shadow -}}{{- $_ := set $own "shadow_policy_file" "shadow-policy.yaml" -}}{{- end -}}
 {{- mergeOverwrite (deepCopy .Values.authd.config) $own | toYaml -}}
 {{- end -}}
@@ -50,12 +54,13 @@ and cannot be overridden; everything else is passed through from the values as i
 {{- define "gitward.runner.document" -}}
 {{- $own := dict
   "version" 1
-  "listen" (ternary (printf "%s:9280" .Values.listenAddress) "unix:/run/gitward/backend-runner.sock" (eq .Values.mode "git-only"))
+  "listen" (ternary (printf "%s:9183" .Values.listenAddress) "unix:/run/gitward/backend-runner.sock" (eq .Values.mode "git-only"))
   "admin" (printf "%s:9182" .Values.listenAddress)
   "policy_file" "policy.yaml"
   "signing_key_file" "/run/gitward-key/signing.key"
   "repositories" "/srv/git"
 -}}
+{{- $_ := set $own "cache" (mergeOverwrite (dict "directory" "/var/cache/gitward") (.Values.runner.config.cache | default dict)) -}}
 {{- $seconds := printf "%ds" (int .Values.stop.drainSeconds) -}}
 {{- $limits := mergeOverwrite (dict "request" $seconds) (.Values.runner.config.limits | default dict) (dict "drain" $seconds) -}}
 {{- $_ := set $own "limits" $limits -}}

@@ -77,7 +77,7 @@ command: [/usr/bin/backend-runner, serve, --config, /etc/gitward/backend-runner.
 {{ include "gitward.container.env" (dict "root" . "settings" .Values.runner) }}
 ports:
   {{- if eq .Values.mode "git-only" }}
-  - { name: http, containerPort: 9280 }
+  - { name: http, containerPort: 9183 }
   {{- end }}
   - { name: runner-admin, containerPort: 9182 }
 {{ include "gitward.container.probes" (dict "port" "runner-admin") }}
@@ -134,6 +134,10 @@ livenessProbe:
 volumeMounts:
   - { name: nginx-config, mountPath: /etc/nginx, readOnly: true }
   - { name: nginx-temp, mountPath: /var/lib/nginx }
+  {{- if and (eq .component "server") .root.Values.nginx.sendFiles }}
+  - { name: repositories, mountPath: /srv/git, readOnly: true }
+  - { name: cache, mountPath: /var/cache/gitward, readOnly: true }
+  {{- end }}
   {{- if eq .component "server" }}
   - { name: sockets, mountPath: /run/gitward }
   {{- end }}

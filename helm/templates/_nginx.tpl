@@ -1,7 +1,7 @@
 {{/*
 nginx's files: the ones Gitward ships, adapted to a pod. Those that security rests on, gitward-*.conf, are used as they are but
-for one line: nginx has no volume with the repositories, so it must not offer to send their files itself. Of nginx.conf and
-tls.conf exactly the strings are replaced that they say may be.
+for one line: unless nginx.sendFiles is set, nginx has no volume with the repositories and must not offer to send their files. Of
+nginx.conf and tls.conf exactly the strings are replaced that they say may be.
 */}}
 
 {{/* {text, pairs: [[old, new], ...]}. A string that is not there would be a setting that silently does not hold. */}}
@@ -19,7 +19,7 @@ nginx.conf: |
   {{- include "gitward.nginx.main" . | nindent 2 }}
 {{- range $path, $_ := .Files.Glob "files/nginx/gitward-*.conf" }}
 {{ base $path }}: |
-  {{- if eq (base $path) "gitward-git.conf" }}
+  {{- if and (eq (base $path) "gitward-git.conf") (not $.Values.nginx.sendFiles) }}
   {{- include "gitward.nginx.replaced" (dict "text" ($.Files.Get $path) "pairs" (list (list "proxy_set_header X-Gitward-Accel    yes;" ""))) | nindent 2 }}
   {{- else }}
   {{- $.Files.Get $path | nindent 2 }}
@@ -97,12 +97,12 @@ set_real_ip_from ::/0;
 
 # For the router's log and its /_shard/; it tells no client.
 add_header X-Gitward-Shard $hostname always;
-{{- else if $values.nginx.trustedProxies }}
+{{- else if $values.trustedProxies }}
 
 # Without this every client has the address of the proxy in front, and one of them can use up the failures of all.
 real_ip_header X-Forwarded-For;
 real_ip_recursive on;
-{{- range $values.nginx.trustedProxies }}
+{{- range $values.trustedProxies }}
 set_real_ip_from {{ . }};
 {{- end }}
 {{- end }}

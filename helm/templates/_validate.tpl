@@ -60,8 +60,17 @@ that contradict each other, is refused here with a word about what to do instead
 {{- if and $v.persistence.existingClaim (not $v.persistence.enabled) -}}{{- fail "persistence.existingClaim needs persistence.enabled" -}}{{- end -}}
 {{- if and $v.tls.existingSecret (ne $v.mode "all-in-one") -}}{{- fail "tls.existingSecret is for nginx, which mode all-in-one only has" -}}{{- end -}}
 {{- if and $v.ingress.enabled (not $v.ingress.hosts) -}}{{- fail "ingress.hosts is empty" -}}{{- end -}}
-{{- if and (or $v.ingress.enabled $v.httpRoute.enabled) (ne $v.mode "all-in-one") -}}
-  {{- fail (printf "ingress and httpRoute publish git; mode %s has nothing to publish" $v.mode) -}}
+{{- if and (or $v.ingress.enabled $v.httpRoute.enabled) (eq $v.mode "auth-only") -}}
+  {{- fail "ingress and httpRoute publish git; mode auth-only has nothing to publish" -}}
+{{- end -}}
+{{- if and (or $v.ingress.enabled $v.httpRoute.enabled) (eq $v.mode "git-only") -}}
+  {{- if not $v.front.authd.service -}}{{- fail "front.authd.service is missing: nobody would be asked" -}}{{- end -}}
+  {{- if and $v.ingress.enabled (not (has $v.front.kind (list "ingress-nginx" "traefik"))) -}}
+    {{- fail (printf "front.kind %s cannot be told by an Ingress to ask authd" $v.front.kind) -}}
+  {{- end -}}
+  {{- if and $v.httpRoute.enabled (not (has $v.front.kind (list "gateway-fabric" "envoy-gateway"))) -}}
+    {{- fail (printf "front.kind %s cannot be told by an HTTPRoute to ask authd" $v.front.kind) -}}
+  {{- end -}}
 {{- end -}}
 {{- if and $v.httpRoute.enabled (not $v.httpRoute.parentRefs) -}}{{- fail "httpRoute.parentRefs is empty: name the Gateway" -}}{{- end -}}
 {{- if and $v.tests.user (not (and $v.tests.existingSecret $v.tests.repository)) -}}

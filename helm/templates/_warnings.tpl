@@ -12,8 +12,8 @@
 {{- if and (ne $v.mode "auth-only") (not $v.persistence.enabled) -}}
 {{- $warnings = append $warnings "persistence.enabled is false: the repositories are gone with the pod." -}}
 {{- end -}}
-{{- if and (eq $v.mode "all-in-one") (or $v.ingress.enabled $v.httpRoute.enabled) (not $v.nginx.trustedProxies) -}}
-{{- $warnings = append $warnings "nginx.trustedProxies is empty: all clients seem to have the proxy's address, and failed logins of one count against all." -}}
+{{- if and (eq $v.mode "all-in-one") (or $v.ingress.enabled $v.httpRoute.enabled) (not $v.trustedProxies) -}}
+{{- $warnings = append $warnings "trustedProxies is empty: all clients seem to have the proxy's address, and failed logins of one count against all." -}}
 {{- end -}}
 {{- if and $v.ingress.enabled (not $v.ingress.tls) (not $v.tls.existingSecret) -}}
 {{- $warnings = append $warnings "The Ingress has no TLS: passwords travel in the clear." -}}

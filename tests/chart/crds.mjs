@@ -5,8 +5,10 @@ import { pathToFileURL } from "node:url";
 
 const modules = process.argv[2];
 const packages = {
-  "monitoring.coreos.com": "@kubernetes-models/prometheus-operator",
+  "gateway.envoyproxy.io": "@kubernetes-models/envoy-gateway",
   "gateway.networking.k8s.io": "@kubernetes-models/gateway-api",
+  "monitoring.coreos.com": "@kubernetes-models/prometheus-operator",
+  "traefik.io": "@kubernetes-models/traefik",
 };
 
 async function complaint(resource) {

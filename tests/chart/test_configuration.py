@@ -56,6 +56,30 @@ def test_directories_are_asked_in_order_files_first():
     }
 
 
+FRONTS = {
+    "nginx": "nginx",
+    "ingress-nginx": "ingress-nginx",
+    "gateway-fabric": "gateway-fabric",
+    "traefik": "forward",
+    "envoy-gateway": "envoy",
+}
+
+
+@pytest.mark.parametrize("kind", FRONTS)
+def test_authd_alone_answers_one_kind_of_proxy_only(kind):
+    found = chart.objects("auth-only", front__kind=kind)
+    settings = yaml.safe_load(configuration(found)["authd.yaml"])
+    assert settings["endpoints"] == [FRONTS[kind]] and settings["trusted_proxies"] == ["10.0.0.0/8"]
+
+
+@pytest.mark.parametrize("kind", sorted(FRONTS.keys() - {"nginx"}))
+def test_git_alone_is_published_through_a_proxy_that_asks(kind):
+    found = [o for o in chart.objects(f"front-{kind}") if o["kind"] not in ("ConfigMap", "NetworkPolicy")]
+    assert "auth-gitward" in str(found) and "X-Gitward-Decision" in str(found)
+    published = [o for o in found if o["kind"] in ("Ingress", "HTTPRoute")]
+    assert len(published) == 1 and "/git/" in str(published)
+
+
 RELOADED = {
     "policy.text": "version: 1\naccess: { 'a/': { read: [joe] } }",
     "policy.shadow": "version: 1\naccess: { 'b/': { read: [joe] } }",
@@ -65,7 +89,7 @@ RELOADED = {
 }
 RESTARTED = {
     "nginx.workers": 3,
-    "nginx.trustedProxies": ["192.0.2.1"],
+    "trustedProxies": ["192.0.2.1"],
     "authd.config": {"cache": {"capacity": 7}},
     "listenAddress": "[::]",
     "stop.drainSeconds": 7200,

@@ -27,10 +27,11 @@ def test_nginx_accepts_what_the_chart_writes(case, tmp_path):
 
 
 def test_the_files_that_security_rests_on_are_the_shipped_ones():
-    [files] = configurations(chart.objects("ingress"))
+    [files], [sending] = configurations(chart.objects("ingress")), configurations(chart.objects("service"))
     for shipped in (chart.ROOT / "nginx").glob("gitward-*.conf"):
         expected = lines(shipped.read_text())
         assert lines(files[shipped.name]) == [line for line in expected if "X-Gitward-Accel    yes" not in line], shipped.name
+        assert lines(sending[shipped.name]) == expected
 
 
 def test_with_tls_nothing_answers_in_the_clear():

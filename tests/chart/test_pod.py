@@ -116,6 +116,7 @@ class Pod:
             "/srv/git": f"{self.place}/git",
             "/tmp/scratch": f"{self.place}/tmp",
             "/var/lib/nginx/": f"{self.place}/nginx/",
+            "/var/cache/gitward": f"{self.place}/tmp/cache",
             "/dev/stdout gitward;": f"{self.place}/access.log gitward;",
             "worker_rlimit_nofile 16384;": "",
             "0.0.0.0:9181": f"127.0.0.1:{self.ports['authd']}",

@@ -8,6 +8,8 @@ import chart
 import kubernetes_validate
 import pytest
 
+CUSTOM = {"gateway.envoyproxy.io", "gateway.networking.k8s.io", "monitoring.coreos.com", "traefik.io"}
+
 
 @pytest.mark.parametrize("version", chart.HELMS)
 def test_lint_has_nothing_to_say(version):
@@ -24,13 +26,14 @@ def test_both_helms_render_the_same(case, kubernetes):
 @pytest.mark.parametrize("case", chart.CASES)
 def test_every_object_is_one_that_kubernetes_knows(case, kubernetes):
     for found in chart.objects(case, kubernetes=kubernetes):
-        if "." not in found["apiVersion"] or found["apiVersion"].split("/")[0].endswith("k8s.io") and not custom(found):
+        if not custom(found):
             kubernetes_validate.validate(found, kubernetes.rsplit(".", 1)[0], strict=True)
 
 
 def test_custom_resources_follow_their_definitions():
-    found = [o for case in chart.CASES for o in chart.objects(case) if custom(o)]
-    assert {o["kind"] for o in found} == {"HTTPRoute", "PodMonitor", "PrometheusRule", "ServiceMonitor"}
+    # The filter ExternalAuth is experimental and in no schema there is; without it that route is like the others.
+    found = [without_experiments(o) for case in chart.CASES for o in chart.objects(case) if custom(o)]
+    assert {o["kind"] for o in found} == {"HTTPRoute", "Middleware", "PodMonitor", "PrometheusRule", "SecurityPolicy", "ServiceMonitor"}
     assert complaints(found) == [None] * len(found)
 
 
@@ -65,7 +68,13 @@ def test_a_packaged_chart_is_whole(tmp_path):
 
 
 def custom(found: dict) -> bool:
-    return found["apiVersion"].split("/")[0] in ("monitoring.coreos.com", "gateway.networking.k8s.io")
+    return found["apiVersion"].split("/")[0] in CUSTOM
+
+
+def without_experiments(found: dict) -> dict:
+    for rule in found["spec"].get("rules", []):
+        rule["filters"] = [f for f in rule.get("filters", []) if f["type"] != "ExternalAuth"]
+    return found
 
 
 def complaints(resources: list[dict]) -> list[str | None]:

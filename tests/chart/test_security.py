@@ -77,7 +77,7 @@ def test_daemons_are_reached_through_their_sockets_when_they_share_a_pod(case):
         names = {c["name"] for c in chart.containers(pod)}
         if "nginx" in names:
             ports = {p["containerPort"] for c in chart.containers(pod) for p in c.get("ports", [])}
-            assert not ports & {9180, 9280}, "nothing but nginx answers git"
+            assert not ports & {9180, 9183}, "nothing but nginx answers git"
 
 
 def test_the_service_for_clients_never_leads_to_a_daemon_behind_nginx():
@@ -107,7 +107,7 @@ def test_only_the_router_reaches_a_shard():
     assert source["podSelector"]["matchLabels"]["app.kubernetes.io/component"] == "router"
 
 
-@pytest.mark.parametrize("mode, port", [("auth-only", 9180), ("git-only", 9280)])
+@pytest.mark.parametrize("mode, port", [("auth-only", 9180), ("git-only", 9183)])
 def test_a_daemon_alone_is_for_its_namespace_unless_somebody_is_named(mode, port):
     found = chart.objects(mode=mode, signingKey__existingSecret="key")
     git = chart.one(found, "NetworkPolicy")["spec"]["ingress"][0]
@@ -115,11 +115,12 @@ def test_a_daemon_alone_is_for_its_namespace_unless_somebody_is_named(mode, port
 
 
 @ALL
-def test_nginx_has_no_repositories_and_no_configuration_of_the_daemons(case):
+def test_nginx_has_no_configuration_of_the_daemons_and_repositories_only_to_read_where_asked(case):
     for pod in chart.pods(chart.objects(case)):
         for nginx in (c for c in pod["containers"] if c["name"] == "nginx"):
             mounted = {m["name"] for m in nginx["volumeMounts"]}
-            assert mounted <= {"nginx-config", "nginx-temp", "sockets", "tls"}
+            assert mounted <= {"nginx-config", "nginx-temp", "sockets", "tls"} | ({"repositories", "cache"} if case == "service" else set())
+            assert all(m["readOnly"] for m in nginx["volumeMounts"] if m["name"] in ("repositories", "cache"))
 
 
 def test_uninstalling_keeps_repositories_and_the_key():
