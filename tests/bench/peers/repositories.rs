@@ -32,6 +32,15 @@ pub(crate) fn prepare(directory: &Path, own: Option<&Path>, quick: bool) -> Resu
     }
 }
 
+/// How large a repository is, in words.
+pub(crate) fn size(repository: &Path) -> Result<String> {
+    let text = Git::new(repository).with("safe.directory", "*").ok(&["count-objects", "-v"])?;
+    let field =
+        |name: &str| text.lines().find_map(|line| line.strip_prefix(name)).unwrap_or("0").trim().to_owned();
+    let mib = field("size-pack:").parse::<u64>()? / 1024;
+    Ok(format!("{} objects in {mib} MiB", field("in-pack:")))
+}
+
 /// A copy of somebody's repository with everything its server would have.
 fn clone(directory: &Path, from: &Path, to: &Path) -> Result<()> {
     let git = Git::new(directory).with("safe.directory", "*");

@@ -16,6 +16,7 @@ use crate::contender::Contender;
 use crate::load::{Done, Load};
 use crate::measure::{Entry, Field, Results};
 use crate::ratios;
+use crate::repositories;
 use crate::servers::Kind;
 use crate::world::World;
 
@@ -56,6 +57,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Results> {
     let (field, results) = (Field::new(&world), Results::default());
     let mut scene =
         Scene { world: &world, field, results, quick: arguments.quick, rounds: arguments.rounds() };
+    scene
+        .results
+        .notes
+        .push(format!("large.git has {}", repositories::size(&world.file("templates/large.git"))?));
     for kind in SERVERS {
         if let Some(package) = kind.missing() {
             scene.results.notes.push(format!("{} is left out: {package} is not installed", kind.name()));

@@ -11,7 +11,7 @@ const PANELS: [(&str, &str); 6] = [
     ("info/refs", "info/refs, the first request of every fetch"),
     ("ls-remote", "git ls-remote"),
     ("no-op fetch", "git fetch with nothing new"),
-    ("100 shallow clones", "one of 100 shallow clones of 70,000 objects"),
+    ("100 shallow clones", "one of 100 equal shallow clones at once"),
     ("full clone, hit", "full clone, asked for before"),
     ("push", "push of one commit"),
 ];

@@ -48,6 +48,11 @@ pub(super) fn storm(scene: &mut Scene<'_>) -> Result<()> {
     // A repository of the user's has one commit to ask for; then only the first round finds nothing prepared.
     let commits = commits.or_else(|_| commit(scene, "large.git", None).map(|only| vec![only]))?;
     let (all, few) = if scene.quick { (10, 4) } else { (100, 20) };
+    // A look at one answer, of a commit that no round asks for.
+    let request =
+        load::post("large.git", "git-upload-pack", &bodies::fetch(&commits[commits.len() - 1], Some(1)));
+    let (_, sample) = Connection::open(scene.field.contender(Kind::Gitward)?.address()?)?.fetch(&request)?;
+    bodies::check(&bodies::pack(&sample)?, false)?;
     let work = |clones: usize| {
         let commits = commits.clone();
         move |contender: &mut Contender, round: usize| {

@@ -24,7 +24,7 @@ pub(super) fn start(kind: Kind, world: &World) -> Result<Running> {
         builder = builder.edit("backend-runner.yaml", from, to);
     }
     if matches!(kind, Kind::Auth | Kind::AuthStub | Kind::AuthInside) {
-        builder = builder.file("answer", world::FILE).edit_nginx("gitward-server.conf", PASS, FILE);
+        builder = builder.file("answer", world::FILE).edit_nginx("gitward-git.conf", PASS, FILE);
     }
     if kind == Kind::AuthStub {
         builder = builder.edit_nginx("gitward-http.conf", "/authd.sock;", "/stub.sock;");
