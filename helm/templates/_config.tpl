@@ -11,7 +11,7 @@ and cannot be overridden; everything else is passed through from the values as i
 {{- define "gitward.authd.document" -}}
 {{- $own := dict
   "version" 1
-  "listen" (ternary (printf "%s:9180" .Values.listenAddress) "unix:/run/gitward/authd.sock" (eq .Values.mode "auth-only"))
+  "listen" (ternary (printf "%s:9180" .Values.listenAddress) "unix:/run/gitward-authd/authd.sock" (eq .Values.mode "auth-only"))
   "admin" (printf "%s:9181" .Values.listenAddress)
   "policy_file" "policy.yaml"
   "signing_key_file" "/run/gitward-key/signing.key"

@@ -64,7 +64,10 @@ ports:
 {{ include "gitward.container.probes" (dict "port" "authd-admin") }}
 volumeMounts:
   - { name: authd-config, mountPath: /etc/gitward, readOnly: true }
-  {{- include "gitward.container.sharedMounts" . | nindent 2 }}
+  {{- if eq .Values.mode "all-in-one" }}
+  - { name: authd-socket, mountPath: /run/gitward-authd }
+  {{- end }}
+  {{- include "gitward.container.keyMount" . | nindent 2 }}
   {{- with .Values.authd.extraVolumeMounts }}
   {{- toYaml . | nindent 2 }}
   {{- end }}
@@ -92,17 +95,20 @@ volumeMounts:
   {{- range $kind, $map := .Values.runner.externalHooks }}
   - { name: hooks-{{ $kind }}, mountPath: /etc/gitward-hooks/{{ $kind }}.d, readOnly: true }
   {{- end }}
-  {{- include "gitward.container.sharedMounts" . | nindent 2 }}
+  {{- if eq .Values.mode "all-in-one" }}
+  - { name: runner-socket, mountPath: /run/gitward }
+  {{- end }}
+  {{- include "gitward.container.keyMount" . | nindent 2 }}
   {{- with .Values.runner.extraVolumeMounts }}
   {{- toYaml . | nindent 2 }}
   {{- end }}
 {{- end -}}
 
-{{/* The key is in a volume of its own: nginx, which reads what strangers send, has the sockets and not the key. */}}
-{{- define "gitward.container.sharedMounts" -}}
-{{- if eq .Values.mode "all-in-one" -}}
-- { name: sockets, mountPath: /run/gitward }
-{{ end -}}
+{{/*
+The key is in a volume of its own: nginx, which reads what strangers send, has the sockets and not the key. Each socket is, too: a
+hook must neither reach authd, which would be a place to try passwords at, nor put a socket of its own in its place.
+*/}}
+{{- define "gitward.container.keyMount" -}}
 - { name: signing-key, mountPath: /run/gitward-key{{ if include "gitward.signingKeySecret" . }}, readOnly: true{{ end }} }
 {{- end -}}
 
@@ -139,7 +145,8 @@ volumeMounts:
   - { name: cache, mountPath: /var/cache/gitward, readOnly: true }
   {{- end }}
   {{- if eq .component "server" }}
-  - { name: sockets, mountPath: /run/gitward }
+  - { name: authd-socket, mountPath: /run/gitward-authd, readOnly: true }
+  - { name: runner-socket, mountPath: /run/gitward, readOnly: true }
   {{- end }}
   {{- if include "gitward.tlsSecret" . }}
   - { name: tls, mountPath: /etc/nginx-tls, readOnly: true }

@@ -1,7 +1,8 @@
 {{/*
 nginx's files: the ones Gitward ships, adapted to a pod. Those that security rests on, gitward-*.conf, are used as they are but
-for one line: unless nginx.sendFiles is set, nginx has no volume with the repositories and must not offer to send their files. Of
-nginx.conf and tls.conf exactly the strings are replaced that they say may be.
+for two lines: authd's socket has a directory of its own, and unless nginx.sendFiles is set, nginx has no volume with the
+repositories and must not offer to send their files. Of nginx.conf and tls.conf exactly the strings are replaced that they say
+may be.
 */}}
 
 {{/* {text, pairs: [[old, new], ...]}. A string that is not there would be a setting that silently does not hold. */}}
@@ -21,6 +22,8 @@ nginx.conf: |
 {{ base $path }}: |
   {{- if and (eq (base $path) "gitward-git.conf") (not $.Values.nginx.sendFiles) }}
   {{- include "gitward.nginx.replaced" (dict "text" ($.Files.Get $path) "pairs" (list (list "proxy_set_header X-Gitward-Accel    yes;" ""))) | nindent 2 }}
+  {{- else if eq (base $path) "gitward-http.conf" }}
+  {{- include "gitward.nginx.replaced" (dict "text" ($.Files.Get $path) "pairs" (list (list "unix:/run/gitward/authd.sock" "unix:/run/gitward-authd/authd.sock"))) | nindent 2 }}
   {{- else }}
   {{- $.Files.Get $path | nindent 2 }}
   {{- end }}

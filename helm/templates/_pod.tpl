@@ -153,7 +153,9 @@ spec:
   emptyDir: { medium: Memory, sizeLimit: 1Mi }
 {{- end }}
 {{- if eq .Values.mode "all-in-one" }}
-- name: sockets
+- name: authd-socket
+  emptyDir: { medium: Memory, sizeLimit: 1Mi }
+- name: runner-socket
   emptyDir: { medium: Memory, sizeLimit: 1Mi }
 {{ include "gitward.pod.nginxVolumes" (dict "root" . "component" "server" "config" (printf "%s-nginx" (include "gitward.fullname" .))) }}
 {{- end }}

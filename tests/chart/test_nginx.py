@@ -29,7 +29,7 @@ def test_nginx_accepts_what_the_chart_writes(case, tmp_path):
 def test_the_files_that_security_rests_on_are_the_shipped_ones():
     [files], [sending] = configurations(chart.objects("ingress")), configurations(chart.objects("service"))
     for shipped in (chart.ROOT / "nginx").glob("gitward-*.conf"):
-        expected = lines(shipped.read_text())
+        expected = lines(shipped.read_text().replace("/run/gitward/authd.sock", "/run/gitward-authd/authd.sock"))
         assert lines(files[shipped.name]) == [line for line in expected if "X-Gitward-Accel    yes" not in line], shipped.name
         assert lines(sending[shipped.name]) == expected
 
@@ -111,7 +111,7 @@ def configurations(found: list[dict]) -> list[dict[str, str]]:
 def unpack(files: dict[str, str], place, replaced: dict[str, str]) -> None:
     """Writes the files of a ConfigMap where nginx can run with them on this machine."""
     place.mkdir(parents=True, exist_ok=True)
-    moved = {"/var/lib/nginx/": f"{place}/", "/run/gitward/": f"{place}/", "/etc/nginx-tls": str(place)}
+    moved = {"/var/lib/nginx/": f"{place}/", "/run/gitward/": f"{place}/", "/run/gitward-authd/": f"{place}/", "/etc/nginx-tls": str(place)}
     for name, text in files.items():
         for old, new in {**moved, **replaced}.items():
             text = text.replace(old, new)

@@ -113,6 +113,7 @@ class Pod:
         moves = {
             "/run/gitward-key/": f"{self.place}/key/",
             "/run/gitward/": f"{self.place}/run/",
+            "/run/gitward-authd/": f"{self.place}/run/",
             "/srv/git": f"{self.place}/git",
             "/tmp/scratch": f"{self.place}/tmp",
             "/var/lib/nginx/": f"{self.place}/nginx/",

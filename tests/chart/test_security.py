@@ -58,6 +58,16 @@ def test_nobody_but_the_daemons_has_the_signing_key(case):
         assert holders <= {"authd", "backend-runner"}
 
 
+@ALL
+def test_hooks_neither_reach_authd_nor_can_take_its_place(case):
+    for pod in chart.pods(chart.objects(case)):
+        mounts = [(c["name"], m["name"], m.get("readOnly")) for c in chart.containers(pod) for m in c.get("volumeMounts", [])]
+        sockets = {mount for mount in mounts if mount[1].endswith("-socket")}
+        nginx = {("nginx", "authd-socket", True), ("nginx", "runner-socket", True)}
+        daemons = {("authd", "authd-socket", None), ("backend-runner", "runner-socket", None)}
+        assert not sockets or sockets == nginx | daemons
+
+
 def test_only_authd_has_the_secrets_of_ldap_and_of_users():
     pod = chart.pods(chart.objects("ldap"))[0]
     secret = {v["name"] for v in pod["volumes"] if "secret:" in str(v) or "'secret'" in str(v)}
@@ -119,7 +129,7 @@ def test_nginx_has_no_configuration_of_the_daemons_and_repositories_only_to_read
     for pod in chart.pods(chart.objects(case)):
         for nginx in (c for c in pod["containers"] if c["name"] == "nginx"):
             mounted = {m["name"] for m in nginx["volumeMounts"]}
-            assert mounted <= {"nginx-config", "nginx-temp", "sockets", "tls"} | ({"repositories", "cache"} if case == "service" else set())
+            assert mounted <= {"nginx-config", "nginx-temp", "authd-socket", "runner-socket", "tls"} | ({"repositories", "cache"} if case == "service" else set())
             assert all(m["readOnly"] for m in nginx["volumeMounts"] if m["name"] in ("repositories", "cache"))
 
 

@@ -36,9 +36,9 @@ def test_only_what_has_to_be_is_writable(container):
     places = {line.split()[4] for line in mounts.splitlines() if "rw" in line.split()[5].split(",")}
     ours = {place for place in places if not re.match(r"/(proc|sys|dev|etc/(hosts|hostname|resolv\.conf)|run/\.containerenv)", place)}
     assert ours == {
-        "authd": {"/run/gitward", "/run/gitward-key"},
+        "authd": {"/run/gitward-authd", "/run/gitward-key"},
         "backend-runner": {"/run/gitward", "/run/gitward-key", "/srv/git", "/tmp", "/var/cache/gitward"},
-        "nginx": {"/run/gitward", "/var/lib/nginx"},
+        "nginx": {"/var/lib/nginx"},
     }[container.name]
 
 
