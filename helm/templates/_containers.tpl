@@ -10,7 +10,7 @@ capabilities:
 
 {{/* {root, name, settings, image}: what does not differ between containers. */}}
 {{- define "gitward.container.common" -}}
-image: {{ include "gitward.image" (dict "root" .root "image" .image) }}
+image: {{ include "gitward.image" (dict "root" .root "image" .image "variant" (ternary "-shell" "" (dig "shell" false .image))) }}
 imagePullPolicy: {{ .root.Values.images.pullPolicy }}
 terminationMessagePolicy: FallbackToLogsOnError
 securityContext:

@@ -56,13 +56,13 @@ annotations:
 {{- end -}}
 {{- end -}}
 
-{{/* {root, image}: registry/repository:tag, or @digest, which wins. */}}
+{{/* {root, image, variant}: registry/repository:tag, or @digest, which wins. A variant is a suffix of the tag. */}}
 {{- define "gitward.image" -}}
 {{- $registry := .root.Values.global.imageRegistry | default .root.Values.images.registry -}}
 {{- $name := ternary (printf "%s/%s" $registry .image.repository) .image.repository (ne $registry "") -}}
 {{- if .image.digest -}}
 {{- printf "%s@%s" $name .image.digest -}}
 {{- else -}}
-{{- printf "%s:%s" $name (.image.tag | default .root.Values.images.tag | default .root.Chart.AppVersion) -}}
+{{- printf "%s:%s%s" $name (.image.tag | default .root.Values.images.tag | default .root.Chart.AppVersion) (.variant | default "") -}}
 {{- end -}}
 {{- end -}}

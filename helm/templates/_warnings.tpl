@@ -39,6 +39,9 @@
 {{- if $v.ldap.config.allow_plaintext -}}
 {{- $warnings = append $warnings "ldap.config.allow_plaintext sends passwords in the clear to the LDAP servers." -}}
 {{- end -}}
+{{- if and $v.runner.externalHooks (not $v.images.backendRunner.shell) -}}
+{{- $warnings = append $warnings "runner.externalHooks without images.backendRunner.shell: hooks that are scripts cannot run and refuse every push." -}}
+{{- end -}}
 {{- range $warnings }}
 WARNING: {{ . }}
 {{- end -}}

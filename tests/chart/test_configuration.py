@@ -168,6 +168,13 @@ def test_a_digest_wins_over_a_tag_and_the_global_registry_over_the_other():
     ]
 
 
+def test_scripts_get_an_image_with_a_shell_and_nothing_else_does():
+    image = "gitward/backend-runner:0.1.0"
+    for case, runner in [("default", image), ("audit", image + "-shell")]:
+        found = {c["name"]: c["image"] for pod in chart.pods(chart.objects(case)) for c in chart.containers(pod)}
+        assert (found["backend-runner"], found["git"]) == (runner, image + "-shell")
+
+
 def test_the_key_that_the_chart_makes_has_the_right_length():
     [key] = chart.one(chart.objects("signing-key"), "Secret")["data"].values()
     assert len(base64.b64decode(key)) == 32

@@ -44,6 +44,32 @@ def test_every_example_says_what_it_is_for(case):
     assert (chart.CHART / f"ci/{case}-values.yaml").read_text().startswith("# ")
 
 
+def notes(*settings: str) -> str:
+    arguments = [argument for setting in settings for argument in ("--set", setting)]
+    return chart.helm("helm4", "install", "g", str(chart.CHART), "--dry-run=client", *arguments).split("NOTES:")[1]
+
+
+def test_a_sound_release_is_warned_of_nothing():
+    assert "WARNING" not in notes("policy.text=version: 1", "users.existingSecret=users")
+
+
+@pytest.mark.parametrize(
+    "setting, warning",
+    [
+        ("mode=all-in-one", "nobody may do anything"),
+        ("mode=all-in-one", "nobody can log in"),
+        ("persistence.enabled=false", "gone with the pod"),
+        ("service.type=LoadBalancer", "in the clear"),
+        ("networkPolicy.enabled=false", "every pod of the cluster"),
+        ("signingKey.create=true", "GitOps"),
+        ("runner.externalHooks.update=ours", "cannot run"),
+        ("audit.path=/var/log/gitward/audit.jsonl", "audit records are gone"),
+    ],
+)
+def test_what_works_and_is_risky_is_said_after_an_install(setting, warning):
+    assert warning in notes(setting)
+
+
 def leaves(node: dict, path: str = "") -> list[str]:
     """The values of the schema: whatever has a description."""
     found = []
