@@ -17,7 +17,7 @@ demo: ## run everything on this machine until Ctrl-C (PORT=8080)
 test: tools fmt clippy unit e2e chart doc ## all checks and tests, from a fresh checkout
 
 tools: ## install what the tests need
-	.ci/install nginx git htpasswd slapd ldapmodify
+	.ci/install nginx git htpasswd slapd ldapmodify gitweb
 	.ci/clients
 	$(CARGO) fmt --version || rustup component add rustfmt
 	$(CARGO) clippy --version || rustup component add clippy

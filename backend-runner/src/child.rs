@@ -45,6 +45,8 @@ pub struct Program {
     pub input: Input,
     /// How many bytes of memory it and each of its children may allocate; what they map of files does not count.
     pub memory: Option<u64>,
+    /// How many seconds of processor time it and each of its children may take.
+    pub processor: Option<u64>,
 }
 
 /// What a program's standard input is.
@@ -138,7 +140,8 @@ impl Child {
             .stderr(Stdio::piped())
             .spawn();
         let mut spawned = spawned.map_err(|source| SpawnError::Start { path: program.path, source })?;
-        let group = Group::adopt(spawned.id(), program.memory).map_err(SpawnError::Watch)?;
+        let limits = [(Resource::Data, program.memory), (Resource::Cpu, program.processor)];
+        let group = Group::adopt(spawned.id(), limits).map_err(SpawnError::Watch)?;
         let missing = || SpawnError::Watch(io::ErrorKind::BrokenPipe.into());
         let stdout: OwnedFd = spawned.stdout.take().ok_or_else(missing)?.into();
         let stderr: OwnedFd = spawned.stderr.take().ok_or_else(missing)?.into();
@@ -161,10 +164,10 @@ fn watch(pidfd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
 }
 
 /// Set from outside right after the start: what could be set before it would cost `posix_spawn`. A child that has ended by
-/// then needs no limit. See prlimit(2), `RLIMIT_DATA`.
-fn limit_memory(pid: Pid, bytes: u64) -> io::Result<()> {
-    let limit = Rlimit { current: Some(bytes), maximum: Some(bytes) };
-    match prlimit(Some(pid), Resource::Data, limit) {
+/// then needs no limit. See prlimit(2), `RLIMIT_DATA` and `RLIMIT_CPU`.
+fn limit(pid: Pid, resource: Resource, most: u64) -> io::Result<()> {
+    let limit = Rlimit { current: Some(most), maximum: Some(most) };
+    match prlimit(Some(pid), resource, limit) {
         Ok(_) | Err(Errno::SRCH) => Ok(()),
         Err(error) => Err(error.into()),
     }
@@ -172,9 +175,10 @@ fn limit_memory(pid: Pid, bytes: u64) -> io::Result<()> {
 
 impl Group {
     /// Takes charge of a process that was started as a group leader and is not reaped yet.
-    fn adopt(pid: u32, memory: Option<u64>) -> io::Result<Self> {
+    fn adopt(pid: u32, limits: [(Resource, Option<u64>); 2]) -> io::Result<Self> {
         let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).ok_or(io::ErrorKind::InvalidData)?;
-        let limited = memory.map_or(Ok(()), |memory| limit_memory(pid, memory));
+        let mut set = limits.into_iter().filter_map(|(resource, most)| Some((resource, most?)));
+        let limited = set.try_for_each(|(resource, most)| limit(pid, resource, most));
         let pidfd = limited.and_then(|()| pidfd_open(pid, PidfdFlags::NONBLOCK).map_err(io::Error::from));
         match pidfd.and_then(watch) {
             Ok(pidfd) => {

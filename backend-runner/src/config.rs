@@ -4,6 +4,7 @@
 //! setting that this version does not know cannot be believed to be in force.
 
 mod cache;
+mod gitweb;
 mod limits;
 mod maintenance;
 
@@ -13,6 +14,7 @@ use std::path::{Path, PathBuf};
 use daemon::listen::Listen;
 use daemon::units::Seconds;
 use policy::document::{self, CONFIG_LIMIT, DocumentError, Version};
+use policy::web_request::Web;
 use serde::Deserialize;
 
 use crate::alias::Aliases;
@@ -21,6 +23,8 @@ use crate::push::directory::default_scratch;
 
 use self::cache::RawCache;
 pub use self::cache::{Admission, Cache};
+use self::gitweb::RawGitweb;
+pub use self::gitweb::{Gitweb, Search, Snapshot, WebUrl};
 pub use self::limits::Limits;
 use self::limits::RawLimits;
 pub use self::maintenance::Maintenance;
@@ -63,6 +67,10 @@ pub struct Config {
     pub maintenance: Maintenance,
     /// What is kept of git's answers.
     pub cache: Cache,
+    /// Whether browsers are answered too.
+    pub web: Web,
+    /// How.
+    pub gitweb: Gitweb,
     /// Where every request leaves a record.
     pub audit_log: Option<PathBuf>,
 }
@@ -132,6 +140,8 @@ impl Config {
             aliases: unchained(raw.aliases, path, bytes)?,
             engine: raw.engine,
             audit_log: raw.audit_log.map(beside),
+            web: raw.web,
+            gitweb: raw.gitweb.into(),
             hooks: Hooks {
                 directory: raw.hooks.directory.map(beside),
                 timeout: raw.hooks.timeout.duration(),
@@ -169,6 +179,8 @@ impl Config {
             ("aliases", self.aliases != last.aliases),
             ("engine", self.engine != last.engine),
             ("hooks", self.hooks != last.hooks),
+            ("web", self.web != last.web),
+            ("gitweb", self.gitweb != last.gitweb),
             ("limits", self.limits != last.limits),
             ("maintenance", self.maintenance != last.maintenance),
             ("cache", self.cache != last.cache),
@@ -213,6 +225,10 @@ struct RawConfig {
     maintenance: RawMaintenance,
     #[serde(default)]
     cache: RawCache,
+    #[serde(default)]
+    web: Web,
+    #[serde(default)]
+    gitweb: RawGitweb,
     #[serde(default)]
     audit_log: Option<PathBuf>,
 }
@@ -291,7 +307,9 @@ mod tests {
              git: /usr/bin/git\nexport_all: false\ndumb_http: true\nallow_filter: true\npush_options: true\nengine: http-backend\n\
              hooks: { directory: /usr/lib/gitward/hooks, timeout: 60s, external: hooks, scratch: /tmp }\n\
              limits: { running: 4, per_repository: 3, per_user: 2, queue: 1s, idle: 2s, request: 1h, push_size: 5MiB, push_memory: 1GiB, negotiation: 1MiB, drain: 4s }\nmaintenance: { interval: off, memory: 1GiB, timeout: 1h }\n\
-             cache: { memory: 1MiB, directory: kept, size: 1GiB, ttl: 1m, admission: second, forget_rewritten: true }\naudit_log: audit.jsonl\n",
+             cache: { memory: 1MiB, directory: kept, size: 1GiB, ttl: 1m, admission: second, forget_rewritten: true }\naudit_log: audit.jsonl\n\
+             web: gitweb\ngitweb: { program: /x/gitweb.cgi, url: 'https://git.example.org/git/', static: /s/, title: Git, snapshots: [tgz], \
+             search: [files], blame: true, running: 2, per_user: 1, time: 5s, processor: 3s, memory: 1GiB, size: 1MiB }\n",
         )
         .unwrap();
         assert_eq!(config.repositories, Path::new("/etc/gitward/git"));
@@ -302,6 +320,7 @@ mod tests {
         assert_eq!(config.limits.negotiation, 1 << 20);
         assert_eq!((config.allow_filter, config.push_options), (Some(true), true));
         assert_eq!(config.engine, EngineKind::HttpBackend);
+        assert_eq!((config.web, config.gitweb.processor.as_secs()), (Web::Gitweb, 3));
     }
 
     #[test]
@@ -312,7 +331,7 @@ mod tests {
 
     #[test]
     fn a_setting_of_another_version_is_refused_by_name() {
-        for key in ["caches: {}", "web: gitweb", "repository: /srv"] {
+        for key in ["caches: {}", "repository: /srv"] {
             let error =
                 parse(&format!("version: 1\nrepositories: /srv/git\n{key}\n")).unwrap_err().to_string();
             assert!(error.contains(key.split(':').next().unwrap()) && error.contains(":3:"), "{error}");

@@ -58,7 +58,8 @@ impl Plan {
         };
         let Some(direct) = direct else {
             let path = git.http_backend.clone();
-            let program = Program { path, arguments: Vec::new(), environment, input, memory };
+            let program =
+                Program { path, arguments: Vec::new(), environment, input, memory, processor: None };
             return Self { program, inflate: false, answer: Answer::Cgi };
         };
         let mut arguments: Vec<String> = direct.command.iter().map(|&word| word.to_owned()).collect();
@@ -67,7 +68,7 @@ impl Plan {
         // Version 2 needs no line that says what the answer is.
         let preamble = if headers.protocol == Some("version=2") { b"" } else { direct.preamble };
         Self {
-            program: Program { path, arguments, environment, input, memory },
+            program: Program { path, arguments, environment, input, memory, processor: None },
             inflate: headers.encoding.is_some(),
             answer: Answer::Plain {
                 head: head(direct.content_type),

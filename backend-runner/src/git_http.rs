@@ -7,6 +7,8 @@
 mod body;
 mod dumb;
 mod kept;
+mod list;
+mod page;
 mod push;
 mod refusal;
 
@@ -17,7 +19,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::Bytes;
-use policy::decision::{self, Decision, VerifyError};
+use policy::decision::{self, Decision, Permitted, VerifyError};
 use policy::git_request::{Access, Service};
 use policy::repo_path::RepoPath;
 use tokio::sync::oneshot;
@@ -45,13 +47,18 @@ use crate::switches;
 pub async fn handle(request: HttpRequest, body: web::Payload, state: web::Data<State>) -> HttpResponse {
     let runner = state.runner();
     let decision = match verify(&request, &runner) {
-        Ok(decision) => decision,
+        Ok(Permitted::Repository(decision)) => decision,
+        Ok(Permitted::List(decision)) => {
+            let answered = list::serve(&request, &decision, &runner).await;
+            return answered.unwrap_or_else(|refusal| refusal.answer(None, &runner));
+        }
         Err(refusal) => return refusal.answer(None, &runner),
     };
-    match serve(&request, body, &decision, &runner).await {
-        Ok(response) => response,
-        Err(refusal) => refusal.answer(Some(&decision), &runner),
-    }
+    let answered = match decision.service {
+        Service::Web => page::serve(&request, &decision, &runner).await,
+        _ => serve(&request, body, &decision, &runner).await,
+    };
+    answered.unwrap_or_else(|refusal| refusal.answer(Some(&decision), &runner))
 }
 
 async fn serve(
@@ -121,6 +128,7 @@ async fn serve(
         turn,
         pushing,
         record,
+        view: None,
         hooks: Arc::clone(&runner.hooks),
         streams: Streams { source, head: head_sender, download: from_git },
         patience,
@@ -148,16 +156,16 @@ fn is_offered(service: Service, config: &Config, alias: Option<&Alias>) -> bool 
 }
 
 /// The decision, if the request has exactly one that holds now.
-fn verify(request: &HttpRequest, runner: &Runner) -> Result<Decision, Refusal> {
+fn verify(request: &HttpRequest, runner: &Runner) -> Result<Permitted, Refusal> {
     let header = only(request, &HeaderName::from_static(DECISION))
         .ok()
         .flatten()
         .and_then(|header| header.to_str().ok())
         .ok_or(Refusal::NoDecision)?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    match decision::verify(&runner.key.current(), header, now) {
+    match decision::verify_any(&runner.key.current(), header, now) {
         // authd may have made a new key just now.
-        Err(VerifyError::BadSignature) => decision::verify(&runner.key.recheck(), header, now),
+        Err(VerifyError::BadSignature) => decision::verify_any(&runner.key.recheck(), header, now),
         verified => verified,
     }
     .map_err(Refusal::Decision)

@@ -10,7 +10,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use policy::repo_path::MAX_DIRECTORIES;
+use policy::repo_path::{MAX_DIRECTORIES, RepoPath};
 
 /// From when on a lock is taken for one that nobody holds.
 pub const STALE_LOCK: Duration = Duration::from_secs(600);
@@ -63,6 +63,28 @@ fn collect(directory: &Path, depth: usize, found: &mut Vec<Found>) {
             collect(&path, depth + 1, found);
         }
     }
+}
+
+/// Every repository below the project root that a request can name, in order.
+#[must_use]
+pub fn repo_paths(root: &Path) -> Vec<RepoPath> {
+    let mut found = Vec::new();
+    let mut directories = vec![(String::new(), 0)];
+    while let Some((prefix, depth)) = directories.pop() {
+        let Ok(entries) = fs::read_dir(root.join(&prefix)) else { continue };
+        // Links are no directories here: nobody is served through one.
+        let real = entries.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+        for name in real.filter_map(|entry| entry.file_name().into_string().ok()) {
+            let path = format!("{prefix}{name}");
+            match RepoPath::parse(&path) {
+                Ok(repo) => found.push(repo),
+                Err(_) if depth < MAX_DIRECTORIES => directories.push((path + "/", depth + 1)),
+                Err(_) => {}
+            }
+        }
+    }
+    found.sort();
+    found
 }
 
 /// What is wrong with a repository, a line each.

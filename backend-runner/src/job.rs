@@ -21,6 +21,7 @@ use crate::managed_hooks::ManagedHooks;
 use crate::metrics::Metrics;
 use crate::push::directory::{Account, PushDirectory};
 use crate::stream::{self, Ending, Patience, Report, Streams};
+use crate::web::view::View;
 
 /// Everything one run needs; nothing of it is shared with another.
 #[derive(Debug)]
@@ -37,6 +38,8 @@ pub struct Job {
     pub pushing: Option<epoch::Pushing>,
     /// Keeps the answer.
     pub record: Option<Record>,
+    /// What gitweb sees of the disk, when it is a page.
+    pub view: Option<View>,
     /// What judges it.
     pub hooks: Arc<ManagedHooks>,
     /// The HTTP side's ends.
@@ -58,7 +61,7 @@ pub struct Job {
 impl Job {
     /// Runs git and accounts for it.
     pub async fn run(self) {
-        let Self { decision, plan, push, turn, pushing, record, hooks, streams, .. } = self;
+        let Self { decision, plan, push, turn, pushing, record, view, hooks, streams, .. } = self;
         let Self { patience, stop, permit, metrics, audit, started, .. } = self;
         let mut report = match Child::spawn(plan.program) {
             Ok(child) => stream::exchange(child, plan.answer, streams, patience, &stop).await,
@@ -70,6 +73,9 @@ impl Job {
         log(&decision, &report, outcome, u64::try_from(took.as_millis()).unwrap_or(u64::MAX));
         drop(pushing);
         keep(record, &mut report, outcome, &metrics).await;
+        if let Some(view) = view {
+            tokio::task::spawn_blocking(move || drop(view));
+        }
         let mut account = close(push, matches!(report.ending, Ending::Finished(Exit::Code(_)))).await;
         drop((turn, permit));
         let mut record = audit::Record::of(&decision, outcome).with_bytes(report.received, report.sent);
@@ -112,7 +118,7 @@ fn outcome(ending: &Ending) -> &'static str {
         Ending::Finished(_) | Ending::NotStarted(_) | Ending::BadHead(_) | Ending::Broken(_) => "failed",
         Ending::BodyAborted | Ending::ClientGone => "client_gone",
         Ending::BadBody(_) => "bad_body",
-        Ending::TooLarge => "too_large",
+        Ending::TooLarge | Ending::AnswerTooLarge => "too_large",
         Ending::Idle | Ending::Deadline => "timeout",
         Ending::Stopped => "stopped",
     }

@@ -32,3 +32,4 @@ pub mod state;
 pub mod stream;
 pub mod switches;
 pub mod text;
+pub mod web;

@@ -22,6 +22,10 @@ pub struct Metrics {
     pub running: IntGauge,
     /// Requests waiting for a permit.
     pub queued: IntGauge,
+    /// Pages being made.
+    pub pages_running: IntGauge,
+    /// Pages waiting for a permit.
+    pub pages_queued: IntGauge,
     generation: IntGauge,
     reload_success: IntGauge,
 }
@@ -97,6 +101,8 @@ impl Metrics {
             )?,
             running: gauge("gitward_git_running", "Requests with a running git process")?,
             queued: gauge("gitward_git_queued", "Requests waiting for a permit")?,
+            pages_running: gauge("gitward_web_running", "Pages for browsers being made")?,
+            pages_queued: gauge("gitward_web_queued", "Pages for browsers waiting for a permit")?,
             generation: gauge("gitward_config_generation", "Number of the configuration in use")?,
             reload_success: gauge(
                 "gitward_config_last_reload_success",

@@ -19,6 +19,7 @@ use crate::job::Job;
 use crate::limits::Limits;
 use crate::managed_hooks::ManagedHooks;
 use crate::metrics::Metrics;
+use crate::web::catalogue::Catalogue;
 
 /// What all requests share.
 #[derive(Clone, Debug)]
@@ -35,6 +36,10 @@ pub struct Runner {
     pub key: Arc<KeyFile>,
     /// Permits.
     pub limits: Arc<Limits>,
+    /// Permits for pages.
+    pub pages: Arc<Limits>,
+    /// What the list of repositories is made from.
+    pub catalogue: Arc<Catalogue>,
     /// What judges pushes.
     pub hooks: Arc<ManagedHooks>,
     /// What is kept of git's answers.

@@ -12,6 +12,7 @@ use actix_web::{App, HttpServer, web};
 use daemon::admin;
 use daemon::listen::{BindError, Listen, Listener};
 use daemon::signing_key::KeyError;
+use policy::web_request::Web;
 use prometheus::Registry;
 use tokio::time::timeout;
 
@@ -42,7 +43,7 @@ pub enum StartError {
     /// git cannot be used.
     #[error(transparent)]
     Git(#[from] ProbeError),
-    /// The project root or the hooks directory cannot be used.
+    /// The project root or another path cannot be used.
     #[error("{what} {path} cannot be read", path = path.display())]
     Directory {
         /// Which one.
@@ -170,14 +171,18 @@ async fn drain(workers: &ServerHandle, runner: &Runner) {
     runner.jobs.wait().await;
 }
 
-/// Looks at the directory that nothing works without.
+/// Looks at the directory that nothing works without, and the program that pages need.
 ///
 /// # Errors
-/// When it is missing or may not be read.
+/// When one is missing or may not be read.
 pub fn check_directories(config: &Config) -> Result<(), StartError> {
     let path = &config.repositories;
     if let Err(source) = std::fs::read_dir(path) {
         return Err(StartError::Directory { what: "the project root", path: path.clone(), source });
+    }
+    let path = &config.gitweb.program;
+    if let Some(source) = std::fs::metadata(path).err().filter(|_| config.web == Web::Gitweb) {
+        return Err(StartError::Directory { what: "gitweb's program", path: path.clone(), source });
     }
     Ok(())
 }

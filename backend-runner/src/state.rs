@@ -60,6 +60,8 @@ impl State {
         let Loaded { config, policy, policy_text, git } = loaded;
         warn(&load::warnings(&config, &git, &policy, &policy_text));
         let limits = Limits::new(config.limits.sizes, metrics.running.clone(), metrics.queued.clone());
+        let (running, queued) = (metrics.pages_running.clone(), metrics.pages_queued.clone());
+        let pages = Limits::new(config.gitweb.sizes, running, queued);
         let hooks = hooks(&config);
         let audit = Audit::open(config.audit_log.clone(), metrics.clone()).map_err(StartError::Audit)?;
         metrics.configured(FIRST_GENERATION);
@@ -72,6 +74,8 @@ impl State {
             key: Arc::new(key),
             limits: Arc::new(limits),
             cache: Arc::new(Cache::new(&config.cache)),
+            pages: Arc::new(pages),
+            catalogue: Arc::default(),
             metrics,
             runtime: Handle::current(),
             jobs: TaskTracker::new(),
@@ -126,14 +130,17 @@ impl State {
         let Loaded { config, policy, policy_text, git } = loaded;
         let needs_restart = config.needs_restart(&self.started);
         last.limits.resize(config.limits.sizes, &last.runtime);
+        last.pages.resize(config.gitweb.sizes, &last.runtime);
         let generation = last.generation + 1;
         let policy = Arc::new(policy);
         let same_hooks = config.hooks.directory == last.config.hooks.directory
             && config.hooks.scratch == last.config.hooks.scratch;
         let hooks = if same_hooks { Arc::clone(&last.hooks) } else { hooks(&config) };
         let cache = Arc::new(last.cache.with(&config.cache, &last.config.cache));
+        let catalogue = Arc::default();
         let next =
-            Arc::new(Runner { config, git, policy, generation, key, hooks, cache, ..Runner::clone(&last) });
+            Runner { config, git, policy, generation, key, hooks, cache, catalogue, ..Runner::clone(&last) };
+        let next = Arc::new(next);
         self.current.store(Arc::clone(&next));
         next.metrics.configured(generation);
         for file in [ConfigFile::Config, ConfigFile::Policy] {

@@ -76,6 +76,9 @@ pub enum Ending {
     /// The request's body is longer than allowed.
     #[error("the request's body is too large")]
     TooLarge,
+    /// The answer is longer than allowed.
+    #[error("the answer is too large")]
+    AnswerTooLarge,
     /// Nobody takes the answer any more.
     #[error("the client left")]
     ClientGone,

@@ -91,14 +91,22 @@ pub fn may_hide(repository: &Repository) -> Result<bool, SwitchError> {
 /// # Errors
 /// When that cannot be told.
 pub fn hidden(git: &Git, repository: &Repository) -> Result<Vec<String>, SwitchError> {
-    let keys = ["-z", "--get-regexp", r"^(transfer|receive)\.hiderefs$"];
-    let output = ask(git, &repository.path, &keys).map_err(SwitchError::Read)?;
+    let found = listed(git, repository, r"^(transfer|receive)\.hiderefs$")?;
+    Ok(found.into_iter().map(|(_, pattern)| pattern).collect())
+}
+
+/// The settings of a repository whose names match, as git spells them, in order. Runs git, as [`allow`] does.
+///
+/// # Errors
+/// When that cannot be told.
+pub fn listed(git: &Git, repository: &Repository, names: &str) -> Result<Vec<(String, String)>, SwitchError> {
+    let output = ask(git, &repository.path, &["-z", "--get-regexp", names]).map_err(SwitchError::Read)?;
     match output.status.code() {
         Some(0) => {
             let text =
                 String::from_utf8(output.stdout).map_err(|error| SwitchError::Git(error.to_string()))?;
-            let entries = text.split_terminator('\0');
-            Ok(entries.filter_map(|entry| Some(entry.split_once('\n')?.1.to_owned())).collect())
+            let entries = text.split_terminator('\0').filter_map(|entry| entry.split_once('\n'));
+            Ok(entries.map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
         }
         Some(1) if output.stdout.is_empty() => Ok(Vec::new()),
         _ => Err(SwitchError::Git(String::from_utf8_lossy(output.stderr.trim_ascii()).into_owned())),

@@ -44,4 +44,5 @@ mod samples; // every file in config/ and nginx/ works as it is
 mod saving; // files that change, however they are saved
 mod shadow; // a policy that is compared and not enforced
 mod targets; // request targets outside the grammar
-mod volume; // a gigabyte in each direction in constant memory
+mod volume;
+mod web; // pages and the list of repositories, for browsers // a gigabyte in each direction in constant memory

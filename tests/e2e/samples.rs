@@ -49,7 +49,14 @@ fn every_file_in_config_and_nginx_is_used_here() {
     );
     known(
         "nginx",
-        &["gitward-git.conf", "gitward-http.conf", "gitward-server.conf", "nginx.conf", "tls.conf"],
+        &[
+            "gitward-git.conf",
+            "gitward-http.conf",
+            "gitward-server.conf",
+            "gitward-web.conf",
+            "nginx.conf",
+            "tls.conf",
+        ],
     );
 }
 

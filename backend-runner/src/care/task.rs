@@ -45,6 +45,7 @@ pub(super) async fn run(
         environment: environment::for_care(repository, git, memory),
         input: Input::Nothing,
         memory: Some(memory),
+        processor: None,
     };
     let Child { mut stdout, mut stderr, group, .. } = match Child::spawn(program) {
         Ok(child) => child,

@@ -51,6 +51,18 @@ pub enum ResponseError {
 /// # Errors
 /// When it is not a header block, or `ended` and it is not complete.
 pub fn parse(bytes: &[u8], ended: bool) -> Result<Option<(Head, usize)>, ResponseError> {
+    parse_as(bytes, ended, head)
+}
+
+/// The same, with another idea of what may pass.
+///
+/// # Errors
+/// When it is not a header block, or `ended` and it is not complete, or `head` does not want it.
+pub fn parse_as(
+    bytes: &[u8],
+    ended: bool,
+    head: impl FnOnce(&[httparse::Header<'_>]) -> Result<Head, ResponseError>,
+) -> Result<Option<(Head, usize)>, ResponseError> {
     let block = &bytes[..bytes.len().min(LIMIT)];
     let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
     match httparse::parse_headers(block, &mut headers) {
@@ -101,11 +113,16 @@ fn head(parsed: &[httparse::Header<'_>]) -> Result<Head, ResponseError> {
 
 /// `403 Forbidden`: the number counts, the words are dropped.
 fn parse_status(value: &[u8]) -> Result<StatusCode, ResponseError> {
-    let (number, rest) = value.split_at_checked(3).ok_or(ResponseError::BadStatus)?;
-    let status = StatusCode::from_bytes(number).map_err(|_| ResponseError::BadStatus)?;
+    let status = number(value)?;
     let fits = status.is_success() || status.is_client_error() || status.is_server_error();
+    if fits { Ok(status) } else { Err(ResponseError::BadStatus) }
+}
+
+/// Any status of HTTP.
+pub(crate) fn number(value: &[u8]) -> Result<StatusCode, ResponseError> {
+    let (number, rest) = value.split_at_checked(3).ok_or(ResponseError::BadStatus)?;
     match rest.first() {
-        None | Some(b' ') if fits => Ok(status),
+        None | Some(b' ') => StatusCode::from_bytes(number).map_err(|_| ResponseError::BadStatus),
         _ => Err(ResponseError::BadStatus),
     }
 }

@@ -8,9 +8,9 @@ use std::path::Path;
 
 use daemon::files::Files;
 use policy::advice::{self, Advice};
-use policy::repo_path::{MAX_DIRECTORIES, RepoPath};
 
 use super::CommandError;
+use crate::inventory;
 use crate::load::{self, Loaded};
 use crate::repository;
 
@@ -47,7 +47,7 @@ fn missing_branches(loaded: &Loaded) -> Vec<Advice> {
     let Loaded { config, policy, git, .. } = loaded;
     let mut found = Vec::new();
     let aliases = config.aliases.iter().map(|(name, _)| name.clone());
-    for repo in repositories(&config.repositories).into_iter().chain(aliases) {
+    for repo in inventory::repo_paths(&config.repositories).into_iter().chain(aliases) {
         let Some((level, flow)) = policy.branch_rules(&repo).flow else { continue };
         let store = config.aliases.store(&repo);
         let Ok(repository) = repository::find(&config.repositories, store, true) else { continue };
@@ -58,27 +58,6 @@ fn missing_branches(loaded: &Loaded) -> Vec<Advice> {
             message: format!("`{repo}` has no branch `{}` of this flow", branch.as_str()),
         }));
     }
-    found
-}
-
-/// Every repository below the project root that a request can name, in order.
-fn repositories(root: &Path) -> Vec<RepoPath> {
-    let mut found = Vec::new();
-    let mut directories = vec![(String::new(), 0)];
-    while let Some((prefix, depth)) = directories.pop() {
-        let Ok(entries) = std::fs::read_dir(root.join(&prefix)) else { continue };
-        // Links are no directories here: nobody is served through one.
-        let real = entries.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
-        for name in real.filter_map(|entry| entry.file_name().into_string().ok()) {
-            let path = format!("{prefix}{name}");
-            match RepoPath::parse(&path) {
-                Ok(repo) => found.push(repo),
-                Err(_) if depth < MAX_DIRECTORIES => directories.push((path + "/", depth + 1)),
-                Err(_) => {}
-            }
-        }
-    }
-    found.sort();
     found
 }
 

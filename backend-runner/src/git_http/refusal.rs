@@ -22,6 +22,7 @@ use crate::runner::Runner;
 use crate::stream::NoHead;
 use crate::stream::whole::GatherError;
 use crate::switches::SwitchError;
+use crate::web::view::ViewError;
 
 /// A request that gets no answer from git.
 #[derive(Debug, thiserror::Error)]
@@ -42,6 +43,8 @@ pub(super) enum Refusal {
     Hooks(#[from] HooksError),
     #[error("a push cannot be prepared")]
     PushDirectory(#[source] std::io::Error),
+    #[error("a page cannot be prepared")]
+    View(#[from] ViewError),
     #[error("a header is repeated")]
     Repeated,
     #[error("the content type or encoding is not git's")]
@@ -95,6 +98,7 @@ impl Refusal {
             | Self::File(FileError::Unreadable(_))
             | Self::Hooks(_)
             | Self::PushDirectory(_)
+            | Self::View(_)
             | Self::Unanswered(NoHead::Failed) => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Repository(_) => StatusCode::FORBIDDEN,
             // A client of the dumb protocol goes on to the packs when an object is not there.

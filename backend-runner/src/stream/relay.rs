@@ -10,8 +10,9 @@ use tokio::time::sleep;
 use super::head::Pending;
 use super::moved::Moved;
 use super::{Ending, download};
-use crate::cgi::response::{self, Head};
+use crate::cgi::response::{self, Head, ResponseError};
 use crate::child::{Exit, GRACE, Group};
+use crate::web::answer::PageRules;
 
 /// How much is read from a child at once.
 const READ: usize = 64 * 1024;
@@ -26,6 +27,8 @@ const HELD: usize = 1 << 20;
 pub enum Answer {
     /// The child prints a CGI header block first.
     Cgi,
+    /// The same, and it is a page for a browser.
+    Page(PageRules),
     /// The child prints only the body, and this goes before it as soon as there is some of it, or a good end.
     Plain {
         /// The head.
@@ -47,6 +50,7 @@ pub(super) async fn relay(
     moved: &Moved,
 ) -> Ending {
     let mut buffer = BytesMut::with_capacity(READ);
+    let most = if let Answer::Page(rules) = &answer { rules.most } else { u64::MAX };
     let first = tokio::select! {
         first = begin(stdout, group, answer, &mut buffer, moved) => first,
         () = download.closed() => return Ending::ClientGone,
@@ -67,6 +71,9 @@ pub(super) async fn relay(
                 return Ending::ClientGone;
             }
             moved.add_sent(length);
+            if moved.sent() > most {
+                return Ending::AnswerTooLarge;
+            }
         }
         tokio::select! {
             biased;
@@ -124,7 +131,10 @@ async fn first_word(
     buffer: &mut BytesMut,
 ) -> Result<Head, Ending> {
     let (head, preamble, may_be_silent) = match answer {
-        Answer::Cgi => return read_head(stdout, group, buffer).await,
+        Answer::Cgi => return read_head(stdout, group, buffer, response::parse).await,
+        Answer::Page(rules) => {
+            return read_head(stdout, group, buffer, |bytes, ended| rules.parse(bytes, ended)).await;
+        }
         Answer::Plain { head, preamble, may_be_silent } => (head, preamble, may_be_silent),
     };
     buffer.extend_from_slice(preamble);
@@ -142,10 +152,11 @@ async fn read_head(
     stdout: &mut pipe::Receiver,
     group: &Group,
     buffer: &mut BytesMut,
+    parse: impl Fn(&[u8], bool) -> Result<Option<(Head, usize)>, ResponseError>,
 ) -> Result<Head, Ending> {
     loop {
         let count = read(stdout, group, buffer).await.map_err(Ending::Broken)?;
-        match response::parse(buffer, count == 0) {
+        match parse(buffer, count == 0) {
             Ok(Some((head, length))) => {
                 let _ = buffer.split_to(length);
                 return Ok(head);

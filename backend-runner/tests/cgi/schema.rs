@@ -32,6 +32,7 @@ fn the_schema_knows_the_keys_the_program_knows() {
         ("", "nothing: 1"),
         ("/properties/hooks", "hooks: { nothing: 1 }"),
         ("/properties/limits", "limits: { nothing: 1 }"),
+        ("/properties/gitweb", "gitweb: { nothing: 1 }"),
     ] {
         let object = schema.pointer(pointer).unwrap();
         assert_eq!(object["additionalProperties"], false);

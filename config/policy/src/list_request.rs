@@ -83,7 +83,13 @@ impl ListRequest {
     /// What names or descriptions shall contain.
     #[must_use]
     pub fn search(&self) -> Option<String> {
-        self.value("s").map(unescaped_value).filter(|text| !text.is_empty())
+        self.raw_search().map(unescaped_value)
+    }
+
+    /// The same as it was written, fit for another URL.
+    #[must_use]
+    pub fn raw_search(&self) -> Option<&str> {
+        self.value("s").filter(|text| !text.is_empty())
     }
 
     /// Which page, from 0 on.

@@ -60,8 +60,7 @@ const ACTIONS: [&str; 25] = [
 const ACTIONS_ON_MANY: [&str; 4] = ["forks", "opml", "project_index", "project_list"];
 
 /// Every parameter besides the action; `p` and `pf`, which choose repositories, are not among them.
-const PARAMETERS: [&str; 14] =
-    ["f", "fp", "h", "hp", "hb", "hpb", "pg", "o", "s", "st", "sf", "opt", "sr", "ds"];
+const PARAMETERS: [&str; 13] = ["f", "fp", "h", "hp", "hb", "hpb", "pg", "o", "s", "st", "sf", "sr", "ds"];
 
 /// The repository, the path below it and the query, all as they were written.
 pub(crate) fn parse<'t>(
@@ -109,17 +108,29 @@ fn is_page(path: &str) -> bool {
         && path != "//"
         && !GITS_OWN.contains(&first)
         && !ACTIONS_ON_MANY.contains(&first)
+        && !has_option(path)
         && is_text(path, |byte| is_unreserved(byte) || byte == b'/')
         && unescaped(path).is_some()
 }
 
-/// Parameters with values, each at most once, except `opt`.
+/// Whether a revision in the path begins with a dash: gitweb hands it to git as it is, and git would take it for an option, such
+/// as `--output=FILE`.
+fn has_option(path: &str) -> bool {
+    let revisions = path.split_once(':').map_or(path, |(revisions, _)| revisions);
+    revisions.contains("/-") || path.contains("..-")
+}
+
+/// Parameters with values that are no options of git, each at most once, except `opt`.
 fn is_query(query: &str) -> bool {
     let mut seen = Vec::new();
     query.is_empty()
         || query.split([';', '&']).all(|pair| {
             let Some((name, value)) = pair.split_once('=') else { return false };
-            let known = if name == "a" { ACTIONS.contains(&value) } else { PARAMETERS.contains(&name) };
+            let known = match name {
+                "a" => ACTIONS.contains(&value),
+                "opt" => value == "--no-merges",
+                _ => PARAMETERS.contains(&name) && !unescaped_value(value).starts_with('-'),
+            };
             let again = name != "opt" && seen.contains(&name);
             seen.push(name);
             known && !again && is_text(value, |_| false)
@@ -288,6 +299,24 @@ mod tests {
         }
         assert!(page(&format!("/{}", "x".repeat(MAX_LEN))).is_err());
         assert!(page("/x..y/z..").is_ok(), "ranges are no steps upwards");
+    }
+
+    #[test]
+    fn nothing_is_an_option_of_git() {
+        for rest in [
+            "?a=commitdiff;h=HEAD;hp=--output=x",
+            "?h=%2d-output=x",
+            "?a=search;st=grep;s=-Ox",
+            "?opt=--output=x",
+            "?opt=--git-dir=x",
+            "/commitdiff/--output=x",
+            "/commitdiff/--output=x..HEAD",
+            "/commitdiff/HEAD..--output=x",
+            "/blobdiff/a:/f..--output=x:/f",
+        ] {
+            assert!(page(rest).is_err(), "{rest}");
+        }
+        assert!(page("/blob/HEAD:/-file").is_ok(), "the name of a file stands behind the revision");
     }
 
     proptest! {
