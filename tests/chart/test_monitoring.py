@@ -28,7 +28,7 @@ def rules(tmp_path_factory):
 
 
 def test_prometheus_accepts_the_rules(rules):
-    assert "SUCCESS: 13 rules found" in promtool("check", "rules", str(rules))
+    assert "SUCCESS: 14 rules found" in promtool("check", "rules", str(rules))
 
 
 def test_every_alert_fires_when_it_should_and_only_then(rules):

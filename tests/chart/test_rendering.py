@@ -1,5 +1,6 @@
 """Every example renders to what a Kubernetes API server would take, the same with both Helms."""
 
+import functools
 import json
 import re
 import subprocess
@@ -27,7 +28,7 @@ def test_both_helms_render_the_same(case, kubernetes):
 def test_every_object_is_one_that_kubernetes_knows(case, kubernetes):
     for found in chart.objects(case, kubernetes=kubernetes):
         if not custom(found):
-            kubernetes_validate.validate(found, kubernetes.rsplit(".", 1)[0], strict=True)
+            validate(json.dumps(found, sort_keys=True), kubernetes.rsplit(".", 1)[0])
 
 
 def test_custom_resources_follow_their_definitions():
@@ -65,6 +66,12 @@ def test_a_packaged_chart_is_whole(tmp_path):
     chart.helm("helm4", "package", str(chart.CHART), "--destination", str(tmp_path))
     [package] = tmp_path.iterdir()
     assert chart.helm("helm4", "template", "g", str(package)) == chart.helm("helm4", "template", "g", str(chart.CHART))
+
+
+@functools.cache
+def validate(found: str, kubernetes: str) -> None:
+    """Remembered, since most objects are the same in most examples."""
+    kubernetes_validate.validate(json.loads(found), kubernetes, strict=True)
 
 
 def custom(found: dict) -> bool:
