@@ -86,7 +86,8 @@ async fn decide(
     trail: &mut Trail,
 ) -> Result<Allowed, Refused> {
     trail.client = request.client;
-    let (mount, web) = (&snapshot.config.mount, snapshot.config.web == Web::Gitweb);
+    let mount = snapshot.config.mounts.find(request.host, request.target).ok_or(Refused::NotGit)?;
+    let web = snapshot.config.web == Web::Gitweb;
     if let Some(list) = web.then(|| ListRequest::parse(mount, request.method, request.target)).flatten() {
         return list::decide(state, snapshot, request, list, trail).await;
     }

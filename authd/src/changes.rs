@@ -74,7 +74,7 @@ fn settings(old: &Config, new: &Config) -> Vec<String> {
     let keys = [
         ("endpoints", old.endpoints != new.endpoints),
         ("trusted_proxies", old.trusted_proxies != new.trusted_proxies),
-        ("mount", old.mount != new.mount),
+        ("mounts", old.mounts != new.mounts),
         ("realm", old.realm != new.realm),
         ("policy_file", old.policy_file != new.policy_file),
         ("shadow_policy_file", old.shadow_policy_file != new.shadow_policy_file),

@@ -16,7 +16,7 @@ use actix_web::http::header::HeaderValue;
 use daemon::listen::Listen;
 use daemon::units::Seconds;
 use policy::document::{self, CONFIG_LIMIT, DocumentError, Version};
-use policy::git_request::Mount;
+use policy::git_request::{Mount, Mounts};
 use policy::web_request::Web;
 use serde::{Deserialize, Deserializer};
 
@@ -38,8 +38,8 @@ pub struct Config {
     pub endpoints: Endpoints,
     /// Whose word on a client's address counts, besides that of the own machine.
     pub trusted_proxies: Vec<Network>,
-    /// The URL prefix of git repositories.
-    pub mount: Mount,
+    /// The URL prefixes of git repositories.
+    pub mounts: Mounts,
     /// Whether browsers are answered too.
     pub web: Web,
     /// The realm of the Basic challenge.
@@ -99,6 +99,16 @@ impl Config {
         let name = path.display().to_string();
         let raw: Raw = document::parse(&name, bytes, CONFIG_LIMIT)?;
         let beside = |file: PathBuf| path.parent().unwrap_or_else(|| Path::new("")).join(file);
+        let mounts = match (raw.mount, raw.mounts) {
+            (mount, None) => mount.unwrap_or_default().into(),
+            (None, Some(mounts)) => mounts,
+            (Some(_), Some(_)) => {
+                let text = String::from_utf8_lossy(bytes);
+                let position = document::locate(&text, &["mount"]);
+                let message = "either `mount` or `mounts`, not both".to_owned();
+                return Err(DocumentError::new(&name, &text, position, message));
+            }
+        };
         let refused = |misfit: Misfit| {
             let text = String::from_utf8_lossy(bytes);
             let (list, item) = ("directories", format!("[{}]", misfit.index));
@@ -111,7 +121,7 @@ impl Config {
             admin: raw.admin,
             endpoints: raw.endpoints,
             trusted_proxies: raw.trusted_proxies,
-            mount: raw.mount,
+            mounts,
             web: raw.web,
             realm: raw.realm,
             policy_file: beside(raw.policy_file),
@@ -148,7 +158,9 @@ struct Raw {
     #[serde(default)]
     trusted_proxies: Vec<Network>,
     #[serde(default)]
-    mount: Mount,
+    mount: Option<Mount>,
+    #[serde(default)]
+    mounts: Option<Mounts>,
     #[serde(default)]
     web: Web,
     #[serde(default)]

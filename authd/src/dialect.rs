@@ -77,6 +77,11 @@ impl Dialect {
         }
     }
 
+    /// Where it says which of its servers the request came to. The name must be its own, not the client's `Host`.
+    pub fn host(self) -> Option<&'static str> {
+        (self == Self::Nginx).then_some("x-original-host")
+    }
+
     /// Where it says how it calls the request in its own log.
     pub fn request_id(self) -> Option<&'static str> {
         match self {
@@ -98,7 +103,8 @@ impl Dialect {
 }
 
 /// Every header one of them is believed in.
-pub const HEADERS: [&str; 10] = [
+pub const HEADERS: [&str; 11] = [
+    "x-original-host",
     "x-original-method",
     "x-original-uri",
     "x-original-url",
@@ -118,7 +124,8 @@ mod tests {
     #[test]
     fn no_header_that_a_dialect_reads_can_be_given_another_meaning() {
         for dialect in Dialect::ALL {
-            let mut read: Vec<_> = dialect.client().into_iter().chain(dialect.request_id()).collect();
+            let mut read: Vec<_> =
+                dialect.client().into_iter().chain(dialect.request_id()).chain(dialect.host()).collect();
             if let Original::Headers(method, target) | Original::Url(method, target) = dialect.original() {
                 read.extend([method, target]);
             }

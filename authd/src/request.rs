@@ -34,6 +34,8 @@ pub struct AuthRequest<'a> {
     pub target: &'a [u8],
     /// Whose request it is, by address.
     pub client: Client,
+    /// The server of the front that the request came to, when it says so.
+    pub host: Option<&'a str>,
     /// Who sent the subrequest.
     pub peer: Peer,
     dialect: Dialect,
@@ -72,7 +74,8 @@ impl<'a> AuthRequest<'a> {
         let (method, target) = original(asked)?;
         let said = dialect.client().map(|name| once(headers, name)).transpose()?.flatten();
         let client = Client::behind(peer, trusted, said.map(HeaderValue::as_bytes));
-        Ok(Self { method, target, client, peer, dialect, headers })
+        let host = dialect.host().map(|name| optional(headers, name)).transpose()?.flatten();
+        Ok(Self { method, target, host, client, peer, dialect, headers })
     }
 
     /// The client's credentials, when it sent any. Two `Authorization` headers are as bad as a broken one.
@@ -140,6 +143,11 @@ fn target_of(url: &str) -> Option<&str> {
 
 fn text<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<&'a str, UnreadableRequest> {
     needed(headers, name)?.to_str().map_err(|_| UnreadableRequest::NotText(name))
+}
+
+fn optional<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<Option<&'a str>, UnreadableRequest> {
+    let text = |value: &'a HeaderValue| value.to_str().map_err(|_| UnreadableRequest::NotText(name));
+    once(headers, name)?.map(text).transpose()
 }
 
 fn needed<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<&'a HeaderValue, UnreadableRequest> {

@@ -20,6 +20,8 @@ mod headers; // header fields that pose as ours
 mod hook_environment; // exactly what a hook and git get to see
 mod hook_messages; // what a pusher reads
 mod hooks; // hooks of the site, and what happens without ours
+
+mod layout; // repositories at other URLs: mounts, servers, without .git
 mod ldap_check; // what `authd check --online` proves
 mod ldap_login; // who is who, by a real OpenLDAP
 mod ldap_outage; // directories that are silent, gone, and back

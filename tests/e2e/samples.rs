@@ -50,8 +50,10 @@ fn every_file_in_config_and_nginx_is_used_here() {
     known(
         "nginx",
         &[
+            "Containerfile",
             "gitward-git.conf",
             "gitward-http.conf",
+            "gitward-redirect.conf",
             "gitward-server.conf",
             "gitward-web.conf",
             "nginx.conf",

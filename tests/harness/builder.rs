@@ -51,7 +51,8 @@ impl Builder {
         self
     }
 
-    /// Replaces `from` by `to` in the copy of `nginx/<file>`; `to` may say `@DIR@` as hooks do.
+    /// Replaces `from` by `to` in the copy of `nginx/<file>`; `to` may say `@DIR@` as hooks do, and
+    /// `@ADDRESS@` for where nginx listens.
     pub fn edit_nginx(mut self, file: &str, from: &str, to: &str) -> Self {
         self.nginx_edits.push(Edit { file: file.to_owned(), from: from.to_owned(), to: to.to_owned() });
         self

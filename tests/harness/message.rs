@@ -46,6 +46,12 @@ impl Request {
         self
     }
 
+    /// Sends it to another host's server.
+    pub fn host(mut self, host: &str) -> Self {
+        self.head = self.head.replacen("Host: git.example.org", &format!("Host: {host}"), 1);
+        self
+    }
+
     /// Adds a body as it is, whatever the header fields say about it.
     pub fn body(self, body: &[u8]) -> Self {
         Self { body: body.to_vec(), ..self }

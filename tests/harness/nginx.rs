@@ -81,7 +81,11 @@ fn prepare(directory: &Path, address: SocketAddr, edits: &[Edit]) -> Result<()> 
     let replacements: Vec<_> = replacements.map(|(from, to)| (from.to_owned(), to)).into();
     let target = directory.join("nginx");
     settings::copy("nginx", &target, &replacements)?;
-    settings::apply(&target, edits, directory)
+    let edits = edits.iter().map(|edit| {
+        let to = edit.to.replace("@ADDRESS@", &address.to_string());
+        Edit { to, ..edit.clone() }
+    });
+    settings::apply(&target, &edits.collect::<Vec<_>>(), directory)
 }
 
 /// The error log goes where the configuration says, not to standard error, once that has been read.

@@ -52,6 +52,9 @@ pub struct Arguments {
     /// The method of that request
     #[arg(long, value_name = "METHOD", requires = "url", default_value = "GET")]
     method: String,
+    /// The server that request came to, by its first name in nginx, where `mounts` distinguishes servers
+    #[arg(long, value_name = "HOST", requires = "url")]
+    host: Option<String>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -118,7 +121,9 @@ impl Arguments {
             return Ok(Asked { repo: repo.clone(), access: self.access.unwrap_or(usual), service: None });
         }
         let target = self.url.as_deref().unwrap_or_default();
-        let request = GitRequest::parse(&loaded.config.mount, &self.method, target.as_bytes())?;
+        let mount = loaded.config.mounts.find(self.host.as_deref(), target.as_bytes());
+        let mount = mount.ok_or(Refusal::NotARepository)?;
+        let request = GitRequest::parse(mount, &self.method, target.as_bytes())?;
         let access = request.service.access();
         Ok(Asked { repo: request.repo, access, service: Some(request.service) })
     }

@@ -8,7 +8,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-pub use crate::mount::{InvalidMount, Mount};
+pub use crate::mount::{InvalidMount, Mount, Mounts};
 use crate::repo_path::{self, RepoPath};
 use crate::web_request;
 
@@ -101,7 +101,7 @@ impl GitRequest {
             None => (below, None),
         };
         let refusal = refusal_of(path);
-        let (repo, endpoint) = split_repository(path).ok_or(refusal)?;
+        let (repo, endpoint) = split_repository(mount, path).ok_or(refusal)?;
         let (service, query) = service_of(method, endpoint, query).ok_or(refusal)?;
         Ok(Self { repo, service, endpoint: endpoint.into(), query: query.into() })
     }
@@ -133,14 +133,16 @@ impl GitRequest {
     #[must_use]
     pub fn target(&self, mount: &Mount) -> String {
         let mark = if self.query.is_empty() { "" } else { "?" };
-        format!("{mount}{}{}{mark}{}", self.repo, self.endpoint, self.query)
+        let repo = self.repo.as_str();
+        let below = repo.strip_prefix(mount.directory()).unwrap_or(repo);
+        format!("{mount}{below}{}{mark}{}", self.endpoint, self.query)
     }
 }
 
 /// The repository ends at the first component that has the suffix; what follows is the endpoint.
-fn split_repository(path: &str) -> Option<(RepoPath, &str)> {
+fn split_repository<'p>(mount: &Mount, path: &'p str) -> Option<(RepoPath, &'p str)> {
     let end = path.find(".git/")? + repo_path::SUFFIX.len();
-    let repo = RepoPath::parse(&path[..end]).ok()?;
+    let repo = mount.repository(&path[..end]).ok()?;
     Some((repo, &path[end..]))
 }
 

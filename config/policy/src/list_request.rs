@@ -59,7 +59,8 @@ impl ListRequest {
             Some(parts) => parts,
             None => (below, ""),
         };
-        matches!(method, "GET" | "HEAD").then(|| Self::new(below, query)).flatten()
+        let below = format!("{}{below}", mount.directory());
+        matches!(method, "GET" | "HEAD").then(|| Self::new(&below, query)).flatten()
     }
 
     fn new(below: &str, query: &str) -> Option<Self> {

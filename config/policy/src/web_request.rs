@@ -78,7 +78,7 @@ pub(crate) fn parse<'t>(
         Some(at) => at + SUFFIX.len(),
         None => path.len(),
     };
-    let repo = RepoPath::parse(&path[..end]).ok()?;
+    let repo = mount.repository(&path[..end]).ok()?;
     let rest = &path[end..];
     let fits = matches!(method, "GET" | "HEAD") && rest.len() + query.len() <= MAX_LEN;
     (fits && is_page(rest) && is_query(query)).then_some((repo, rest, query))
