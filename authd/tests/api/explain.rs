@@ -87,6 +87,22 @@ fn a_line_of_the_access_log_can_be_asked_about() {
 }
 
 #[test]
+fn a_url_is_asked_about_with_the_server_it_came_to() {
+    let desk = desk();
+    let config = desk.read("authd.yaml") + "mounts: { /apps/: team/, //old.example/: old/ }\n";
+    desk.write("authd.yaml", &config);
+    let ask = |url: &str, host: &[&str]| {
+        let words = ["explain", "--user", "joe", "--method", "POST", "--json", "--url", url];
+        let done = desk.run_args(&[&words[..], host].concat());
+        (done.code, done.out)
+    };
+    assert_eq!(ask("/apps/a.git/git-receive-pack", &[]).0, 0);
+    let (code, said) = ask("/a.git/git-receive-pack", &["--host", "old.example"]);
+    assert!(code == 3 && said.contains("old/a.git") && said.contains("frozen"), "{said}");
+    assert!(ask("/a.git/git-receive-pack", &[]).1.contains("not-a-git-request"));
+}
+
+#[test]
 fn groups_can_be_supposed_for_a_user_no_file_knows() {
     let done = desk().run("explain --user eve --group security --repo secret/a.git");
     assert_eq!(done.code, 0, "{done:?}");
