@@ -3,6 +3,11 @@ The files of the daemons. What has to agree between nginx, the daemons and the p
 and cannot be overridden; everything else is passed through from the values as it is written there.
 */}}
 
+{{/* Whether pages for browsers are made; `off` in YAML may arrive as false. */}}
+{{- define "gitward.web" -}}
+{{- if has .web (list "gitweb") -}}gitweb{{- end -}}
+{{- end -}}
+
 {{/* Text stays as it is, with its comments and its order; a map is written out. */}}
 {{- define "gitward.document" -}}
 {{- if kindIs "string" . -}}{{ . }}{{- else -}}{{ toYaml . }}{{- end -}}

@@ -40,6 +40,12 @@ that contradict each other, is refused here with a word about what to do instead
     {{- end -}}
   {{- end -}}
 {{- end -}}
+{{- if and (eq $v.mode "all-in-one") (ne (include "gitward.web" $v.authd.config) (include "gitward.web" $v.runner.config)) -}}
+  {{- fail "authd.config.web and runner.config.web must be the same" -}}
+{{- end -}}
+{{- if and $v.shards.count (include "gitward.web" $v.runner.config) -}}
+  {{- fail "shards.count and web exclude each other: the list of repositories would be one shard's" -}}
+{{- end -}}
 {{- if and $v.policy.text $v.policy.existingConfigMap -}}{{- fail "policy.text and policy.existingConfigMap exclude each other" -}}{{- end -}}
 {{- if and $v.policy.shadow $v.policy.existingConfigMap -}}{{- fail "policy.shadow belongs to policy.text" -}}{{- end -}}
 {{- if and $v.users.text $v.users.existingSecret -}}{{- fail "users.text and users.existingSecret exclude each other" -}}{{- end -}}

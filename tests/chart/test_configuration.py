@@ -80,6 +80,11 @@ def test_git_alone_is_published_through_a_proxy_that_asks(kind):
     assert len(published) == 1 and "/git/" in str(published)
 
 
+def test_pages_for_browsers_are_published_with_their_style_sheet():
+    [rule] = chart.one(chart.objects("web"), "Ingress")["spec"]["rules"]
+    assert [path["path"] for path in rule["http"]["paths"]] == ["/git/", "/gitweb-static/"]
+
+
 RELOADED = {
     "policy.text": "version: 1\naccess: { 'a/': { read: [joe] } }",
     "policy.shadow": "version: 1\naccess: { 'b/': { read: [joe] } }",

@@ -50,6 +50,11 @@ CONTRADICTIONS = {
         },
         "different shards",
     ),
+    "pages that authd knows nothing of": ({"runner": {"config": {"web": "gitweb"}}}, "must be the same"),
+    "pages of shards": (
+        {"shards": {"count": 2}, "authd": {"config": {"web": "gitweb"}}, "runner": {"config": {"web": "gitweb"}}},
+        "one shard's",
+    ),
     "two policies": ({"policy": {"text": "version: 1", "existingConfigMap": "a"}}, "exclude"),
     "two sets of users": ({"users": {"text": "version: 1", "existingSecret": "a"}}, "exclude"),
     "two keys": ({"signingKey": {"create": True, "existingSecret": "a"}}, "exclude"),
