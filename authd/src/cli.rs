@@ -4,6 +4,7 @@ pub mod check;
 pub mod diff;
 pub mod explain;
 pub mod hash_password;
+pub mod health;
 pub mod import;
 mod origin;
 pub mod serve;
@@ -47,6 +48,8 @@ pub enum Command {
     Import(import::Format),
     /// Make the argon2id hash of a password, asked for or read from standard input
     HashPassword,
+    /// Ask the running daemon how it is: exit 0 when it can answer requests, 1 when not
+    Health(health::Arguments),
     /// Print what a shell needs to complete this program's commands
     Completions(Completions),
     /// Write manual pages
@@ -73,6 +76,7 @@ impl Cli {
             Command::Diff(arguments) => return diff::run(&arguments),
             Command::Import(format) => return import::run(&format),
             Command::HashPassword => hash_password::run(),
+            Command::Health(arguments) => health::run(&arguments),
             Command::Completions(arguments) => arguments.print(Self::command()).map_err(Failure::other),
             Command::Man(arguments) => arguments.write(Self::command()).map_err(Failure::other),
         };

@@ -2,6 +2,7 @@
 
 pub mod check;
 pub mod create_repo;
+pub mod health;
 pub mod install_hooks;
 pub mod maintain;
 pub mod serve;
@@ -10,6 +11,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
+use daemon::health::AskError;
 use daemon::shell::{Completions, Manual};
 
 use crate::config::LoadError;
@@ -36,6 +38,8 @@ enum Command {
     Maintain(maintain::Arguments),
     /// Fill the directory of the managed hooks
     InstallHooks(install_hooks::Arguments),
+    /// Ask the running daemon how it is: exit 0 when it can run git, 1 when not
+    Health(health::Arguments),
     /// Print what a shell needs to complete this program's commands
     Completions(Completions),
     /// Write manual pages
@@ -71,6 +75,12 @@ pub enum CommandError {
     /// The hooks cannot be installed.
     #[error(transparent)]
     Install(#[from] InstallError),
+    /// The daemon is not well.
+    #[error(transparent)]
+    Health(#[from] AskError),
+    /// The configuration has no admin listener to ask.
+    #[error("the configuration has no `admin`; say --address where to ask")]
+    NoAdmin,
     /// Something was found that should be looked at.
     #[error("{0} problems found")]
     Problems(usize),
@@ -91,6 +101,7 @@ impl Cli {
             Command::CreateRepo(arguments) => create_repo::run(&arguments),
             Command::Maintain(arguments) => maintain::run(&arguments),
             Command::InstallHooks(arguments) => install_hooks::run(&arguments),
+            Command::Health(arguments) => health::run(&arguments),
             Command::Completions(arguments) => Ok(arguments.print(Self::command())?),
             Command::Man(arguments) => Ok(arguments.write(Self::command())?),
         }
@@ -106,7 +117,7 @@ impl CommandError {
             | Self::Start(StartError::Load(_) | StartError::Git(_) | StartError::Directory { .. }) => {
                 ExitCode::from(64)
             }
-            Self::Problems(_) => ExitCode::from(64),
+            Self::Problems(_) | Self::NoAdmin => ExitCode::from(64),
             Self::Create(error) if error.is_name() => ExitCode::from(65),
             _ => ExitCode::FAILURE,
         }

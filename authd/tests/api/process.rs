@@ -113,6 +113,20 @@ fn sighup_reloads_and_revokes_at_once_and_sigterm_ends_well() {
 }
 
 #[test]
+fn health_asks_the_running_daemon() {
+    let mut daemon = Daemon::start(Files::new());
+    let log = daemon.log();
+    let address = log.split("\"admin\":\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap();
+    let health = |more: &[&str]| run(&[&["health", "--address", address], more].concat(), "");
+    assert!(text(&health(&[]).stdout).starts_with('{'));
+    assert_eq!(text(&health(&["--live"]).stdout), "ok\n");
+    daemon.signal(Signal::TERM);
+    daemon.child.wait().unwrap();
+    assert_eq!(health(&[]).status.code(), Some(1));
+    assert_eq!(run(&["health", "--config", "/nonexistent"], "").status.code(), Some(64));
+}
+
+#[test]
 fn no_password_and_no_raw_client_text_is_ever_logged() {
     let daemon = Daemon::start(Files::new());
     let token = "Basic am9lOm1hbGZvcm1lZCBzZWNyZXQ"; // without its padding

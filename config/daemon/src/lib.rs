@@ -6,6 +6,7 @@
 
 pub mod admin;
 pub mod files;
+pub mod health;
 pub mod listen;
 mod log_line;
 pub mod open_files;

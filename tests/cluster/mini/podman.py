@@ -20,9 +20,12 @@ class Podman:
         self._options += ["--network-config-dir", str(place / "networks")]
         (place / "networks").mkdir(parents=True, exist_ok=True)
 
+    def command(self, *arguments):
+        return [*self._options, *map(str, arguments)]
+
     def run(self, *arguments, check=True, timeout=None):
         done = subprocess.run(
-            [*self._options, *map(str, arguments)],
+            self.command(*arguments),
             env=os.environ | {"CONTAINERS_CONF": str(CONFIGURATION)},
             stdin=subprocess.DEVNULL,
             capture_output=True,
