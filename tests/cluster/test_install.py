@@ -4,9 +4,7 @@ import time
 
 import pytest
 from client import Watching, status
-from release import VERSION, Release
-
-SHELL = f"gitward/backend-runner:{VERSION}-shell"
+from release import Release
 
 
 class Installed(Release):
@@ -51,7 +49,7 @@ def test_no_request_gets_an_error_while_the_pod_starts(installed):
 def test_helm_test_clones_pushes_and_is_refused(cluster, installed):
     cluster.store.apply({"kind": "Secret", "metadata": {"name": "joe"}, "stringData": {"password": "joe-demo"}})
     user = {"user": "joe", "existingSecret": "joe", "repository": "team/test.git", "forbidden": "secret/plans.git"}
-    installed.upgrade(tests=user | {"image": SHELL})
+    installed.upgrade(tests=user)
     said = installed.helm.test(installed.name)
     assert "ok: cloned and pushed team/test.git" in said
     assert "FAILED" not in said

@@ -33,6 +33,17 @@ def test_a_push_survives_the_replacement_of_its_pod(release, git):
     assert commit in git.run("ls-remote", release.url("team/test.git", "joe")).stdout
 
 
+def test_hooks_from_a_config_map_judge_pushes(release, git):
+    hook = '#!/bin/sh\necho "closed until the release, $GITWARD_USER" >&2\nexit 1\n'
+    release.cluster.store.apply({"kind": "ConfigMap", "metadata": {"name": "our-hooks"}, "data": {"10-closed": hook}})
+    release.upgrade(runner={"externalHooks": {"pre-receive": "our-hooks"}})
+    git.clone(release.url("team/test.git", "joe"), "work")
+    git.commit("work", branch="refused")
+    push = git.push("work", "refused", check=False)
+    assert push.returncode != 0
+    assert "closed until the release, joe" in push.stderr
+
+
 def test_a_pod_without_requests_stops_at_once(release):
     old = release.pod
     asked = time.monotonic()
