@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::condition::Condition;
 pub use self::plan::Task;
-use self::task::TaskError;
+pub use self::task::TaskError;
 use self::turnstile::Caring;
 use crate::git::Git;
 
@@ -33,13 +33,15 @@ pub struct Budget {
     pub time: Duration,
 }
 
-/// What was done for one repository, in order.
-#[derive(Debug, Default)]
-pub struct Account {
-    /// Each task, why it was needed, and how it ended.
-    pub done: Vec<(Task, String, Outcome)>,
-    /// Whether somebody was pushing, so that nothing was begun.
-    pub in_use: bool,
+/// A task that a repository needed.
+#[derive(Debug)]
+pub struct Attended {
+    /// What was to be done.
+    pub task: Task,
+    /// Why it was needed.
+    pub reason: String,
+    /// What came of it.
+    pub outcome: Outcome,
 }
 
 /// How a task ended.
@@ -47,11 +49,15 @@ pub struct Account {
 pub enum Outcome {
     /// As it should.
     Done,
+    /// Somebody was pushing, or cares already, so it was not begun.
+    InUse,
     /// Somebody came to push, so it was broken off; git clears up behind itself.
     Interrupted,
-    /// It was not allowed to go on for longer, or the daemon stops.
+    /// It was not allowed to go on for longer.
     OutOfTime,
-    /// git could not do it.
+    /// The daemon stops.
+    Stopped,
+    /// git could not do it, or pushes could not be kept apart from it.
     Failed(TaskError),
 }
 
@@ -61,8 +67,10 @@ impl Outcome {
     pub fn as_str(&self) -> &'static str {
         match self {
             Self::Done => "done",
+            Self::InUse => "in_use",
             Self::Interrupted => "interrupted",
             Self::OutOfTime => "out_of_time",
+            Self::Stopped => "stopped",
             Self::Failed(_) => "failed",
         }
     }
@@ -74,29 +82,40 @@ pub fn needed(repository: &Path) -> Vec<(Task, String)> {
     plan::needed(&Condition::of(repository))
 }
 
-/// Does for one repository what it needs, until it is done, somebody pushes, or `stop` is cancelled.
-pub async fn attend(repository: &Path, git: &Git, budget: Budget, stop: &CancellationToken) -> Account {
-    let mut account = Account::default();
+/// Does for one repository what it needs, a task after the other as long as they succeed. `stop` breaks the work off.
+pub async fn attend(repository: &Path, git: &Git, budget: Budget, stop: &CancellationToken) -> Vec<Attended> {
+    let mut attended = Vec::new();
     for (task, reason) in look(repository).await {
-        let Ok(Some(caring)) = Caring::begin(repository) else {
-            account.in_use = true;
-            break;
+        let outcome = match Caring::begin(repository) {
+            Ok(Some(caring)) => work(task, &caring, repository, git, budget, stop).await,
+            Ok(None) => Outcome::InUse,
+            Err(error) => Outcome::Failed(TaskError::Lock(error)),
         };
-        let interrupted = async {
-            tokio::select! {
-                () = stop.cancelled() => Outcome::OutOfTime,
-                () = sleep(budget.time) => Outcome::OutOfTime,
-                () = wanted(&caring) => Outcome::Interrupted,
-            }
-        };
-        let outcome = task::run(task, repository, git, budget.memory, interrupted).await;
         let goes_on = matches!(outcome, Outcome::Done);
-        account.done.push((task, reason, outcome));
+        attended.push(Attended { task, reason, outcome });
         if !goes_on {
             break;
         }
     }
-    account
+    attended
+}
+
+async fn work(
+    task: Task,
+    caring: &Caring,
+    repository: &Path,
+    git: &Git,
+    budget: Budget,
+    stop: &CancellationToken,
+) -> Outcome {
+    let interrupted = async {
+        tokio::select! {
+            () = stop.cancelled() => Outcome::Stopped,
+            () = sleep(budget.time) => Outcome::OutOfTime,
+            () = wanted(caring) => Outcome::Interrupted,
+        }
+    };
+    task::run(task, repository, git, budget.memory, interrupted).await
 }
 
 async fn look(repository: &Path) -> Vec<(Task, String)> {

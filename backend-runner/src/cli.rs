@@ -81,6 +81,15 @@ pub enum CommandError {
     /// The configuration has no admin listener to ask.
     #[error("the configuration has no `admin`; say --address where to ask")]
     NoAdmin,
+    /// There is no such repository to work on.
+    #[error("{name}")]
+    Repository {
+        /// As it was named.
+        name: String,
+        /// Why not.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// Something was found that should be looked at.
     #[error("{0} problems found")]
     Problems(usize),
@@ -119,6 +128,7 @@ impl CommandError {
             }
             Self::Problems(_) | Self::NoAdmin => ExitCode::from(64),
             Self::Create(error) if error.is_name() => ExitCode::from(65),
+            Self::Repository { .. } => ExitCode::from(65),
             _ => ExitCode::FAILURE,
         }
     }

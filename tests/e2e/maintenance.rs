@@ -53,11 +53,11 @@ fn maintain_does_what_is_needed_once_and_loses_nothing() {
         let repository = neglected(&stack, &format!("team/old-{number}.git"));
         let before =
             (repository.refs().unwrap(), repository.git().ok(&["rev-list", "--all", "--objects"]).unwrap());
-        let config = with_git(&stack, &git.display().to_string());
+        let other = with_git(&stack, &git.display().to_string());
         let name = format!("team/old-{number}.git");
-        let planned = text(&maintain(&config, &["--dry-run", &name]).stdout);
+        let planned = text(&maintain(&other, &["--dry-run", &name]).stdout);
         assert!(planned.contains("pack-refs: 67 loose refs"), "{version}: {planned}");
-        let output = maintain(&config, &[&name]);
+        let output = maintain(&other, &[&name]);
         let said = text(&output.stdout);
         assert!(output.status.success(), "{version}: {said}{}", text(&output.stderr));
         for task in ["pack-refs", "repack", "commit-graph"] {
@@ -72,7 +72,12 @@ fn maintain_does_what_is_needed_once_and_loses_nothing() {
             (repository.refs().unwrap(), repository.git().ok(&["rev-list", "--all", "--objects"]).unwrap());
         assert_eq!(before, after, "{version}");
         repository.git().ok(&["fsck", "--full", "--strict"]).unwrap();
-        assert_eq!(text(&maintain(&config, &[&name]).stdout), "", "{version}: in order");
+        assert_eq!(text(&maintain(&other, &[&name]).stdout), "", "{version}: in order");
+    }
+    for name in ["team/missing.git", "../git/team/old-0.git", "team"] {
+        let output = maintain(&config(&stack), &[name]);
+        assert_eq!(output.status.code(), Some(65), "{name}");
+        assert!(text(&output.stderr).contains(name), "{}", text(&output.stderr));
     }
 }
 

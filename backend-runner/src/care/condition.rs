@@ -14,14 +14,14 @@ pub(super) struct Condition {
     pub loose_refs: usize,
     /// Objects that are files of their own.
     pub loose_objects: usize,
-    /// Packs that may be put together.
-    pub packs: usize,
+    /// Packs that came after the last index of all packs, or all packs when there is none.
+    pub new_packs: usize,
     /// Whether there is an index of what commits reach.
     pub has_bitmap: bool,
     /// Whether objects are borrowed from another repository.
     pub borrows: bool,
-    /// Whether the file with parents and dates of commits is missing or older than a pack.
-    pub graph_is_stale: bool,
+    /// Whether there is a file with parents and dates of commits.
+    pub has_graph: bool,
 }
 
 /// As many files are counted and no more; well above what [`super::plan`] asks about.
@@ -32,29 +32,22 @@ impl Condition {
     pub(super) fn of(repository: &Path) -> Self {
         let objects = repository.join("objects");
         let in_packs: Vec<_> = entries(&objects.join("pack")).collect();
-        let has = |end: &str| in_packs.iter().any(|entry| name_ends(entry, end));
         let packs = in_packs.iter().filter(|entry| name_ends(entry, ".pack"));
-        let newest_pack = packs.clone().filter_map(modified).max();
-        let kept = |entry: &&DirEntry| entry.path().with_extension("keep").exists();
+        let indexed =
+            fs::metadata(objects.join("pack/multi-pack-index")).and_then(|index| index.modified()).ok();
+        let info = objects.join("info");
         Self {
             loose_refs: count_files(&repository.join("refs"), BOUND),
             loose_objects: entries(&objects)
                 .filter(is_fan_out)
                 .map(|entry| entries(&entry.path()).count())
                 .sum(),
-            packs: packs.clone().count() - packs.filter(kept).count(),
-            has_bitmap: has(".bitmap"),
-            borrows: objects.join("info/alternates").exists(),
-            graph_is_stale: newest_graph(&objects.join("info")) < newest_pack,
+            new_packs: packs.filter(|pack| modified(pack) > indexed).count(),
+            has_bitmap: in_packs.iter().any(|entry| name_ends(entry, ".bitmap")),
+            borrows: info.join("alternates").exists(),
+            has_graph: info.join("commit-graph").exists() || info.join("commit-graphs").exists(),
         }
     }
-}
-
-/// When one of the two kinds of commit graphs was last written.
-fn newest_graph(info: &Path) -> Option<SystemTime> {
-    let single = info.join("commit-graph");
-    let chain = info.join("commit-graphs/commit-graph-chain");
-    [single, chain].iter().filter_map(|path| fs::metadata(path).ok()?.modified().ok()).max()
 }
 
 /// `objects/00` to `objects/ff`.

@@ -52,16 +52,16 @@ pub(super) fn needed(condition: &Condition) -> Vec<(Task, String)> {
     let bitmap = !condition.borrows;
     let repack = if condition.loose_objects >= LOOSE_OBJECTS {
         Some(format!("{} loose objects", condition.loose_objects))
-    } else if condition.packs > PACKS {
-        Some(format!("{} packs", condition.packs))
-    } else if bitmap && condition.packs > 0 && !condition.has_bitmap {
+    } else if condition.new_packs > PACKS {
+        Some(format!("{} new packs", condition.new_packs))
+    } else if bitmap && condition.new_packs > 0 && !condition.has_bitmap {
         Some("no bitmap".to_owned())
     } else {
         None
     };
-    let graph = match (&repack, condition.graph_is_stale, condition.packs) {
+    let graph = match (&repack, condition.has_graph, condition.new_packs) {
         (Some(_), _, _) => Some("repacked"),
-        (None, true, 1..) => Some("older than a pack"),
+        (None, false, 1..) => Some("no commit graph"),
         _ => None,
     };
     needed.extend(repack.map(|reason| (Task::Repack { bitmap }, reason)));
@@ -76,10 +76,10 @@ mod tests {
     const IN_ORDER: Condition = Condition {
         loose_refs: 3,
         loose_objects: 10,
-        packs: 2,
+        new_packs: 2,
         has_bitmap: true,
         borrows: false,
-        graph_is_stale: false,
+        has_graph: true,
     };
 
     fn tasks(condition: &Condition) -> Vec<Task> {
@@ -89,7 +89,7 @@ mod tests {
     #[test]
     fn a_repository_in_order_needs_nothing() {
         assert_eq!(tasks(&IN_ORDER), []);
-        let empty = Condition { packs: 0, has_bitmap: false, graph_is_stale: true, ..IN_ORDER };
+        let empty = Condition { new_packs: 0, has_bitmap: false, has_graph: false, ..IN_ORDER };
         assert_eq!(tasks(&empty), []);
     }
 
@@ -98,15 +98,15 @@ mod tests {
         let repack = [Task::Repack { bitmap: true }, Task::CommitGraph];
         assert_eq!(tasks(&Condition { loose_refs: 50, ..IN_ORDER }), [Task::PackRefs]);
         assert_eq!(tasks(&Condition { loose_objects: 1000, ..IN_ORDER }), repack);
-        assert_eq!(tasks(&Condition { packs: 6, ..IN_ORDER }), repack);
+        assert_eq!(tasks(&Condition { new_packs: 6, ..IN_ORDER }), repack);
         assert_eq!(tasks(&Condition { has_bitmap: false, ..IN_ORDER }), repack);
-        assert_eq!(tasks(&Condition { graph_is_stale: true, ..IN_ORDER }), [Task::CommitGraph]);
+        assert_eq!(tasks(&Condition { has_graph: false, ..IN_ORDER }), [Task::CommitGraph]);
     }
 
     #[test]
     fn a_repository_that_borrows_objects_gets_no_bitmap() {
         let borrows = Condition { borrows: true, has_bitmap: false, ..IN_ORDER };
         assert_eq!(tasks(&borrows), []);
-        assert_eq!(tasks(&Condition { packs: 9, ..borrows })[0], Task::Repack { bitmap: false });
+        assert_eq!(tasks(&Condition { new_packs: 9, ..borrows })[0], Task::Repack { bitmap: false });
     }
 }

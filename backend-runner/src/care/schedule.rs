@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::{Account, Outcome, attend, leftovers};
+use super::{Attended, Outcome, attend, leftovers};
 use crate::inventory::{self, STALE_QUARANTINE};
 use crate::metrics::Metrics;
 use crate::runner::Runner;
@@ -60,14 +60,22 @@ async fn round(runner: &Runner, stop: &CancellationToken) {
         if stop.is_cancelled() {
             return;
         }
-        let account = attend(&repository, &runner.git, budget, stop).await;
-        tell(&repository, &account, &runner.metrics);
+        let attended = attend(&repository, &runner.git, budget, stop).await;
+        tell(&repository, &attended, &runner.metrics);
     }
 }
 
 /// All repositories, after what broken pushes left in them was removed.
 fn tidied(root: &Path, age: Duration) -> Vec<PathBuf> {
-    let repositories = inventory::repositories(root).unwrap_or_default();
+    let repositories = inventory::repositories(root).unwrap_or_else(|error| {
+        let path = root.display().to_string();
+        tracing::warn!(
+            path,
+            error = error.to_string(),
+            "repositories cannot be listed, so none is maintained"
+        );
+        Vec::new()
+    });
     for quarantine in repositories.iter().flat_map(|repository| inventory::quarantines(repository, age)) {
         let path = quarantine.display().to_string();
         match leftovers::remove(&quarantine) {
@@ -79,9 +87,9 @@ fn tidied(root: &Path, age: Duration) -> Vec<PathBuf> {
     repositories
 }
 
-fn tell(repository: &Path, account: &Account, metrics: &Metrics) {
+fn tell(repository: &Path, attended: &[Attended], metrics: &Metrics) {
     let repository = repository.display().to_string();
-    for (task, reason, outcome) in &account.done {
+    for Attended { task, reason, outcome } in attended {
         metrics.cared(task.as_str(), outcome.as_str());
         let task = task.as_str();
         match outcome {

@@ -3,9 +3,8 @@
 //! The environment starts empty and the repository's own settings are overruled where they run programs or decide about memory, as
 //! for requests. git works at a lower priority than requests do, with one thread. Dropping the future ends the process group.
 
+use std::io;
 use std::path::Path;
-
-use tokio::io::AsyncReadExt;
 
 use super::Outcome;
 use super::plan::Task;
@@ -17,6 +16,9 @@ use crate::stream::Complaints;
 /// The task was not done.
 #[derive(Debug, thiserror::Error)]
 pub enum TaskError {
+    /// The directories cannot be locked, so a push could come in between.
+    #[error("pushes cannot be kept apart from it: the file system gives no locks")]
+    Lock(#[source] io::Error),
     /// git could not be started.
     #[error(transparent)]
     Start(#[from] SpawnError),
@@ -53,10 +55,10 @@ pub(super) async fn run(
     };
     group.lower_priority();
     let mut complaints = Complaints::default();
-    let mut nothing = Vec::new();
+    let mut nowhere = tokio::io::sink();
     let ended = tokio::select! {
         // Both end when the last process does; git writes nothing of use to its output.
-        _ = async { tokio::join!(stdout.read_to_end(&mut nothing), complaints.collect(&mut stderr)) } => None,
+        _ = async { tokio::join!(tokio::io::copy(&mut stdout, &mut nowhere), complaints.collect(&mut stderr)) } => None,
         outcome = interrupted => Some(outcome),
     };
     if let Some(outcome) = ended {

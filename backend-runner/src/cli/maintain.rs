@@ -3,18 +3,21 @@
 //!
 //! It may run beside the daemon: see `care::turnstile`. Locks are reported and never removed: they may guard half a change.
 
+use std::error::Error;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 use daemon::units::Seconds;
+use policy::repo_path::RepoPath;
 use tokio_util::sync::CancellationToken;
 
 use super::{CommandError, ConfigFile};
-use crate::care::{self, Account, Outcome, leftovers};
+use crate::care::{self, Attended, Outcome, leftovers};
 use crate::config::Config;
 use crate::git::Git;
 use crate::inventory;
+use crate::repository;
 use crate::server::StartError;
 
 /// What `maintain` takes.
@@ -75,29 +78,38 @@ fn clear_up(repository: &Path, age: std::time::Duration, out: &mut impl Write) -
 }
 
 /// A line for each task; returns how many git failed at.
-fn report(repository: &Path, account: &Account, out: &mut impl Write) -> std::io::Result<usize> {
+fn report(repository: &Path, attended: &[Attended], out: &mut impl Write) -> std::io::Result<usize> {
     let shown = repository.display();
     let mut failed = 0;
-    for (task, reason, outcome) in &account.done {
+    for Attended { task, reason, outcome } in attended {
         match outcome {
             Outcome::Done => writeln!(out, "done: {shown}: {task}: {reason}")?,
             Outcome::Interrupted => writeln!(out, "interrupted: {shown}: {task}: somebody pushes")?,
-            Outcome::OutOfTime => writeln!(out, "broken off: {shown}: {task}: maintenance.timeout is over")?,
+            Outcome::InUse => {
+                writeln!(out, "in use: {shown}: {task}: somebody pushes, or it is being maintained already")?;
+            }
+            Outcome::Stopped | Outcome::OutOfTime => {
+                writeln!(out, "broken off: {shown}: {task}: maintenance.timeout is over")?
+            }
             Outcome::Failed(error) => {
                 failed += 1;
                 writeln!(out, "failed: {shown}: {task}: {error}")?;
             }
         }
     }
-    if account.in_use {
-        writeln!(out, "in use: {shown}: somebody pushes, or it is being maintained already")?;
-    }
     Ok(failed)
 }
 
 fn chosen(root: &Path, names: &[String]) -> Result<Vec<PathBuf>, CommandError> {
-    if !names.is_empty() {
-        return Ok(names.iter().map(|name| root.join(name)).collect());
+    if names.is_empty() {
+        return Ok(inventory::repositories(root)?);
     }
-    Ok(inventory::repositories(root)?)
+    names.iter().map(|name| named(root, name)).collect()
+}
+
+fn named(root: &Path, name: &str) -> Result<PathBuf, CommandError> {
+    let missing =
+        |source: Box<dyn Error + Send + Sync>| CommandError::Repository { name: name.to_owned(), source };
+    let repo = RepoPath::parse(name).map_err(|error| missing(error.into()))?;
+    repository::find(root, &repo, true).map(|found| found.path).map_err(|error| missing(error.into()))
 }
