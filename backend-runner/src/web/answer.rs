@@ -37,10 +37,11 @@ const SHOWN: [&str; 8] = [
 const SAVED: [&str; 4] =
     ["application/x-gzip", "application/x-bzip2", "application/x-xz", "application/x-zip"];
 
-/// What a browser is told with every page. `sandbox` without `allow-scripts` and `allow-same-origin` takes from it whatever
-/// the rest could forget: it can be read, its links followed and its search form sent.
+/// What a browser is told with every page. `sandbox` without `allow-scripts` takes from it whatever the rest could forget: it
+/// can be read, its links followed and its search form sent. `allow-same-origin` is for the pictures of a repository,
+/// which need the reader's login; without scripts it gives nothing else.
 const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'self'; \
-                      frame-ancestors 'none'; sandbox allow-forms allow-downloads allow-top-navigation";
+                      frame-ancestors 'none'; sandbox allow-same-origin allow-forms allow-downloads";
 
 /// The headers of every answer to a browser.
 #[must_use]

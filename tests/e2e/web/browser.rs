@@ -45,10 +45,11 @@ fn a_browser_shows_the_pages_in_their_style() {
     assert!(file.contains("line&nbsp;1") || file.contains("line\u{a0}1"), "{file}");
     let refused = look(&stack, Some(READER), "secret/hidden-name.git");
     assert!(refused.contains("There is no such repository"), "{refused}");
+    // Each profile is new, so each of the four pages has fetched its own.
     let log = stack.read("log/gitward.log");
     for name in ["gitweb.css", "git-logo.png"] {
         let fetched = |line: &&str| line.contains(name) && line.contains("\"status\":200");
-        assert!(log.lines().any(|line| fetched(&line)), "{name} was not fetched: {log}");
+        assert_eq!(log.lines().filter(fetched).count(), 4, "{name}: {log}");
     }
 }
 
