@@ -5,6 +5,7 @@ pub mod create_repo;
 pub mod health;
 pub mod install_hooks;
 pub mod maintain;
+pub mod purge;
 pub mod serve;
 
 use std::path::PathBuf;
@@ -36,6 +37,8 @@ enum Command {
     CreateRepo(create_repo::Arguments),
     /// Repack repositories that need it, remove what broken pushes left, report locks nobody holds
     Maintain(maintain::Arguments),
+    /// Forget kept packs, also in a daemon that runs
+    Purge(purge::Arguments),
     /// Fill the directory of the managed hooks
     InstallHooks(install_hooks::Arguments),
     /// Ask the running daemon how it is: exit 0 when it can run git, 1 when not
@@ -109,6 +112,7 @@ impl Cli {
             Command::Check(config) => check::run(&config.path),
             Command::CreateRepo(arguments) => create_repo::run(&arguments),
             Command::Maintain(arguments) => maintain::run(&arguments),
+            Command::Purge(arguments) => purge::run(&arguments),
             Command::InstallHooks(arguments) => install_hooks::run(&arguments),
             Command::Health(arguments) => health::run(&arguments),
             Command::Completions(arguments) => Ok(arguments.print(Self::command())?),

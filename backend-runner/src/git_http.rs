@@ -8,39 +8,36 @@ mod body;
 mod dumb;
 mod kept;
 mod list;
+mod packs;
 mod page;
 mod push;
 mod refusal;
+mod run;
+mod served;
 
-use std::path::Path;
-use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue};
-use actix_web::{HttpRequest, HttpResponse, web};
-use bytes::Bytes;
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
 use policy::decision::{self, Decision, Permitted, VerifyError};
 use policy::git_request::{Access, Service};
 use policy::repo_path::RepoPath;
-use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
 
 use self::body::RequestBody;
 use self::dumb::StoredFile;
 use self::kept::{Asked, Kept};
-use self::push::Prepared;
 use self::refusal::Refusal;
+use self::run::Run;
 use crate::alias::Alias;
-use crate::cgi::environment::{self, RequestHeaders, Settings};
+use crate::cgi::environment::{self, RequestHeaders};
 use crate::cgi::response::Head;
 use crate::config::{Config, Limits};
-use crate::engine::{EngineKind, Plan};
-use crate::job::Job;
-use crate::push::directory::PushDirectory;
+use crate::engine::EngineKind;
 use crate::repository::{self, Repository};
 use crate::runner::Runner;
 use crate::state::State;
-use crate::stream::{NoHead, Streams, download};
+use crate::stream::download;
 use crate::switches;
 
 /// Answers one request on the data listener.
@@ -90,58 +87,15 @@ async fn serve(
     let body = RequestBody::take(body, service, headers, (limit, length), || runner.limits.enter(decision));
     let body = body.await?;
     let headers = body.headers_for_git(headers);
-    let asked = Asked { runner, decision, headers, repository: &repository, started };
+    let accel = dumb::is_for_nginx(request);
+    let asked = Asked { runner, decision, headers, repository: &repository, started, accel };
     if let Some(response) = asked.probe(&body) {
         return Ok(response);
     }
-    let environment = |log: Option<&Path>, no_alternates| {
-        let common = runner.settings(rules.clone(), log);
-        let settings = Settings { hidden_refs: &hidden_refs, no_alternates, alias, ..common };
-        environment::variables(decision, headers, &repository.path, &settings)
-    };
-    let record = match asked.replay(&body, &environment(None, false)).await {
-        Kept::Answer(response) => return Ok(response),
-        Kept::AskGit(record) => record,
-    };
-    let room = runner.limits.enter(decision)?;
-    let permit = tokio::select! {
-        permit = runner.limits.acquire(room, store) => permit?,
-        () = runner.stop.cancelled() => return Err(Refusal::Stopping),
-    };
-
-    let Prepared { directory: push, no_alternates, turn } =
-        push::prepare(runner, decision, &repository).await?;
-    let pushing = push.is_some().then(|| runner.cache.epochs.push(&repository.path));
-    let environment = environment(push.as_ref().map(PushDirectory::log).as_deref(), no_alternates);
-    let (input, unsent) = body.split();
-    let engine = (config.engine, &runner.git, config.limits.push_memory);
-    let plan = Plan::new(engine, service, headers, &repository, environment, input);
-    let patience = config.limits.patience;
-    let source = unsent.into_source(plan.inflate, limit, patience.idle);
-    let (from_git, answer_body) =
-        record.as_ref().map_or_else(download::channel, |record| download::copying(record.largest()));
-    let (head_sender, head) = oneshot::channel();
-    runner.start(Job {
-        decision: decision.clone(),
-        plan,
-        push,
-        turn,
-        pushing,
-        record,
-        view: None,
-        hooks: Arc::clone(&runner.hooks),
-        streams: Streams { source, head: head_sender, download: from_git },
-        patience,
-        stop: runner.stop.clone(),
-        permit,
-        metrics: runner.metrics.clone(),
-        audit: runner.audit.clone(),
-        started,
-    });
-    // A job that is gone without a word has failed.
-    match head.await.unwrap_or(Err(NoHead::Failed)) {
-        Ok(head) => Ok(respond(dumb::kept_by_the_caller_only(head, decision), answer_body)),
-        Err(reason) => Err(Refusal::Unanswered(reason)),
+    let run = Run { asked, hidden_refs: &hidden_refs, rules, limit, alias, store };
+    match asked.kept(&body, run.environment(None, false)).await {
+        Kept::Answer(response) => Ok(response),
+        Kept::AskGit(keep) => run.git(body, keep).await,
     }
 }
 
@@ -262,23 +216,21 @@ fn announced_length(request: &HttpRequest) -> Option<u64> {
     request.headers().get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-/// An answer that is all here.
-fn respond_whole(head: Head, body: Bytes) -> HttpResponse {
-    let mut response = HttpResponse::build(head.status);
-    for header in head.headers.into_iter().filter(|(name, _)| name != CONTENT_LENGTH) {
-        response.insert_header(header);
-    }
-    response.body(body)
-}
-
 fn respond(head: Head, body: download::Body) -> HttpResponse {
-    let mut response = HttpResponse::build(head.status);
-    for (name, value) in head.headers {
-        let length = (name == CONTENT_LENGTH).then(|| value.to_str().ok()?.parse().ok()).flatten();
-        match length {
-            Some(length) => response.no_chunking(length),
-            None => response.insert_header((name, value)),
-        };
+    let length = head.headers.iter().find(|(name, _)| *name == CONTENT_LENGTH);
+    let length = length.and_then(|(_, value)| value.to_str().ok()?.parse().ok());
+    let mut response = with_head(head);
+    if let Some(length) = length {
+        response.no_chunking(length);
     }
     response.streaming(body)
+}
+
+/// The beginning of an answer whose length is told otherwise.
+fn with_head(head: Head) -> HttpResponseBuilder {
+    let mut response = HttpResponse::build(head.status);
+    for header in head.headers.into_iter().filter(|(name, _)| *name != CONTENT_LENGTH) {
+        response.insert_header(header);
+    }
+    response
 }

@@ -7,11 +7,13 @@ use std::error::Error;
 use std::sync::Arc;
 
 use policy::decision::Decision;
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::audit::{self, Audit};
 use crate::cache::epoch;
+use crate::cache::lead::Forget;
 use crate::cache::replay::{Record, Said};
 use crate::care::turnstile::Pushing;
 use crate::child::{Child, Exit};
@@ -37,7 +39,11 @@ pub struct Job {
     /// Tells caches of a push.
     pub pushing: Option<epoch::Pushing>,
     /// Keeps the answer.
-    pub record: Option<Record>,
+    pub record: Option<Box<Record>>,
+    /// Tells a recorder whether git ended with success.
+    pub success: Option<oneshot::Sender<bool>>,
+    /// Forgets the packs of a repository when a push has rewritten it.
+    pub forget: Option<Forget>,
     /// What gitweb sees of the disk, when it is a page.
     pub view: Option<View>,
     /// What judges it.
@@ -61,8 +67,8 @@ pub struct Job {
 impl Job {
     /// Runs git and accounts for it.
     pub async fn run(self) {
-        let Self { decision, plan, push, turn, pushing, record, view, hooks, streams, .. } = self;
-        let Self { patience, stop, permit, metrics, audit, started, .. } = self;
+        let Self { decision, plan, push, turn, pushing, record, success, forget, hooks, streams, .. } = self;
+        let Self { view, patience, stop, permit, metrics, audit, started, .. } = self;
         let mut report = match Child::spawn(plan.program) {
             Ok(child) => stream::exchange(child, plan.answer, streams, patience, &stop).await,
             Err(error) => Report::not_started(error),
@@ -72,6 +78,9 @@ impl Job {
         metrics.ended(decision.service, outcome, took, report.received, report.sent);
         log(&decision, &report, outcome, u64::try_from(took.as_millis()).unwrap_or(u64::MAX));
         drop(pushing);
+        if let Some(success) = success {
+            let _ = success.send(outcome == "ok");
+        }
         keep(record, &mut report, outcome, &metrics).await;
         if let Some(view) = view {
             tokio::task::spawn_blocking(move || drop(view));
@@ -84,6 +93,9 @@ impl Job {
         {
             account.hooks_broke();
         }
+        if let Some(forget) = forget.filter(|_| account.as_ref().is_some_and(Account::rewrote)) {
+            forget.now().await;
+        }
         if let Some(account) = account {
             verdict::account_for(&decision, &account, &metrics);
             record = record.with_push(account);
@@ -93,7 +105,7 @@ impl Job {
 }
 
 /// Keeps an answer that git ended well and without a complaint.
-async fn keep(record: Option<Record>, report: &mut Report, outcome: &'static str, metrics: &Metrics) {
+async fn keep(record: Option<Box<Record>>, report: &mut Report, outcome: &'static str, metrics: &Metrics) {
     let Some(record) = record else { return };
     let said = report.head.take().zip(report.copy.take());
     let said = said.filter(|_| outcome == "ok" && report.complaints.is_empty());

@@ -26,6 +26,8 @@ pub struct Metrics {
     pub pages_running: IntGauge,
     /// Pages waiting for a permit.
     pub pages_queued: IntGauge,
+    /// Bytes of kept packs.
+    pub kept: IntGauge,
     generation: IntGauge,
     reload_success: IntGauge,
 }
@@ -103,6 +105,7 @@ impl Metrics {
             queued: gauge("gitward_git_queued", "Requests waiting for a permit")?,
             pages_running: gauge("gitward_web_running", "Pages for browsers being made")?,
             pages_queued: gauge("gitward_web_queued", "Pages for browsers waiting for a permit")?,
+            kept: gauge("gitward_response_cache_bytes", "Bytes of kept packs")?,
             generation: gauge("gitward_config_generation", "Number of the configuration in use")?,
             reload_success: gauge(
                 "gitward_config_last_reload_success",

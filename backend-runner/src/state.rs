@@ -73,7 +73,7 @@ impl State {
             generation: FIRST_GENERATION,
             key: Arc::new(key),
             limits: Arc::new(limits),
-            cache: Arc::new(Cache::new(&config.cache)),
+            cache: Arc::new(Cache::open(&config.cache, metrics.kept.clone(), &Handle::current())),
             pages: Arc::new(pages),
             catalogue: Arc::default(),
             metrics,
@@ -136,7 +136,7 @@ impl State {
         let same_hooks = config.hooks.directory == last.config.hooks.directory
             && config.hooks.scratch == last.config.hooks.scratch;
         let hooks = if same_hooks { Arc::clone(&last.hooks) } else { hooks(&config) };
-        let cache = Arc::new(last.cache.with(&config.cache, &last.config.cache));
+        let cache = Arc::new(last.cache.with(&config.cache, &last.config.cache, &last.runtime));
         let catalogue = Arc::default();
         let next =
             Runner { config, git, policy, generation, key, hooks, cache, catalogue, ..Runner::clone(&last) };

@@ -70,7 +70,7 @@ fn a_request_in_the_queue_runs_when_a_place_is_free() {
 #[test]
 fn a_storm_of_requests_never_runs_more_git_than_allowed() {
     // Every request needs git when no answer is said again from memory.
-    let without_memory = ("audit_log:", "cache: { memory: 0B }\naudit_log:");
+    let without_memory = ("memory: 64MiB", "memory: 0B");
     let builder = Stack::builder().edit(RUNNER, "running: 64", "running: 2");
     let stack = builder.edit(RUNNER, without_memory.0, without_memory.1).start().unwrap();
     seed(&stack);

@@ -7,6 +7,7 @@ mod attacks_git; // repositories that git would take for another one, and settin
 mod audit; // who did what, on record
 mod benchmark; // the comparison with peers still runs
 mod branch_rules; // attacks on the branch rules, both object formats
+mod cache; // answers without git, and who gets them
 mod cells; // the matrix in numbers: who, what, where
 mod cgi_output; // a git that answers nonsense
 mod clients; // git, libgit2, JGit, dulwich, isomorphic-git: what works, and what a refusal says

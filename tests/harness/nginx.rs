@@ -76,6 +76,7 @@ fn prepare(directory: &Path, address: SocketAddr, edits: &[Edit]) -> Result<()> 
         ("/run/nginx.pid", directory.join("nginx.pid").display().to_string()),
         ("/var/log/nginx/", at(&directory.join("log"))),
         ("/var/lib/nginx/", at(&state)),
+        ("/var/cache/gitward", directory.join("cache").display().to_string()),
         ("/srv/git", directory.join("git").display().to_string()),
     ];
     let replacements: Vec<_> = replacements.map(|(from, to)| (from.to_owned(), to)).into();

@@ -67,9 +67,21 @@ pub enum Known {
     /// Say this.
     Answer(Arc<Answer>),
     /// Ask git, and record what it says.
-    Record(Record),
+    Record(Box<Record>),
     /// Ask git.
     Pass,
+}
+
+impl Known {
+    /// For the metrics.
+    #[must_use]
+    pub fn outcome(&self) -> &'static str {
+        match self {
+            Self::Answer(_) => "hit",
+            Self::Record(_) => "miss",
+            Self::Pass => "pass",
+        }
+    }
 }
 
 /// Leave to record one answer. While it is there, others who ask the same wait.
@@ -155,7 +167,7 @@ impl Replay {
         let looked_at = ask.clone();
         let Ok(Ok(witness)) = spawn_blocking(move || looked_at.witness()).await else { return Known::Pass };
         let (replay, epochs) = (Arc::clone(self), Arc::clone(epochs));
-        Known::Record(Record { replay, epochs, ask, witness, epoch, _flight: flight })
+        Known::Record(Box::new(Record { replay, epochs, ask, witness, epoch, _flight: flight }))
     }
 
     /// The first to ask gets a flight, the others what tells them of its end.

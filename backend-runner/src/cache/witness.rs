@@ -183,6 +183,12 @@ impl Stamp {
         numbers.into_iter().chain(times).flat_map(u64::to_le_bytes).collect()
     }
 
+    /// The size of the file.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.size.cast_unsigned()
+    }
+
     /// How long ago it was last touched; nothing, when its times are still to come.
     fn age(&self, now: SystemTime) -> Duration {
         let (seconds, nanoseconds) = self.modified.max(self.changed);
@@ -251,7 +257,8 @@ mod tests {
 
     #[test]
     fn every_kind_of_change_is_noticed_at_once() {
-        let changes: [(&str, fn(&Path)); 8] = [
+        type Change = fn(&Path);
+        let changes: [(&str, Change); 8] = [
             ("a ref of the same length", |path| fs::write(path.join("refs/heads/main"), "5678\n").unwrap()),
             ("a new ref", |path| fs::write(path.join("refs/heads/new"), "1234\n").unwrap()),
             ("a new directory", |path| fs::create_dir(path.join("refs/tags")).unwrap()),

@@ -3,17 +3,21 @@
 //! The decision was verified and the repository found before anything here is asked. What is answered here is counted, logged and
 //! recorded like every other request.
 
+use std::sync::Arc;
+
 use actix_web::HttpResponse;
 use policy::decision::Decision;
 use policy::git_request::Service;
-use policy::identity::UserName;
 use tokio::task::spawn_blocking;
 use tokio::time::Instant;
 
 use super::body::RequestBody;
-use super::respond_whole;
-use crate::audit;
+use super::served::{By, Served};
+use super::with_head;
+use crate::cache::digest::Digest;
+use crate::cache::lead::Lead;
 use crate::cache::question::{Question, question};
+use crate::cache::reader::Reader;
 use crate::cache::replay::{Ask, Known, Record};
 use crate::cache::standing::Standing;
 use crate::cgi::environment::{RequestHeaders, Variable};
@@ -23,20 +27,43 @@ use crate::runner::Runner;
 use crate::stream::whole::Whole;
 
 /// A request that git may not be needed for.
+#[derive(Clone, Copy)]
 pub(super) struct Asked<'a> {
     pub(super) runner: &'a Runner,
     pub(super) decision: &'a Decision,
     pub(super) headers: RequestHeaders,
     pub(super) repository: &'a Repository,
     pub(super) started: Instant,
+    /// Whether nginx has the files of the cache.
+    pub(super) accel: bool,
 }
 
 /// What came of asking the caches.
 pub(super) enum Kept {
     /// The answer.
     Answer(HttpResponse),
-    /// git has to be asked; what it says may be worth recording.
-    AskGit(Option<Record>),
+    /// git has to be asked.
+    AskGit(Keep),
+}
+
+/// What is to be done with git's answer besides giving it.
+pub(super) enum Keep {
+    /// No more.
+    Nothing,
+    /// It goes to the memory.
+    Replay(Box<Record>),
+    /// It goes to the disk, and the client reads it there.
+    Pack(Lead, Reader, u64),
+}
+
+impl Keep {
+    /// Recording, with the client as its first reader.
+    pub(super) fn pack(lead: Lead, received: u64) -> Self {
+        match lead.reader() {
+            Some(reader) => Self::Pack(lead, reader, received),
+            None => Self::Nothing,
+        }
+    }
 }
 
 impl Asked<'_> {
@@ -50,98 +77,82 @@ impl Asked<'_> {
         if !is_probe || !is_settled {
             return None;
         }
-        self.account("probe", FLUSH.len() as u64, 0);
-        Some(respond_whole(engine::head("application/x-git-receive-pack-result"), bytes::Bytes::new()))
+        Served::new(self, By::Probe, FLUSH.len() as u64).finish("ok");
+        Some(with_head(engine::head("application/x-git-receive-pack-result")).finish())
     }
 
-    /// Looks for an answer about the repository's refs in memory.
-    pub(super) async fn replay(&self, body: &RequestBody, environment: &[Variable]) -> Kept {
-        let runner = self.runner;
-        let Some((kind, refs)) = self.replayable(body) else { return Kept::AskGit(None) };
-        if runner.cache.replay.largest() == 0 {
-            return Kept::AskGit(None);
-        }
-        let (path, git) = (self.repository.path.clone(), runner.git.program.clone());
-        let Ok(Some(standing)) = spawn_blocking(move || Standing::of(&path, &git)).await else {
-            runner.metrics.cached(kind, "pass");
-            return Kept::AskGit(None);
-        };
-        let service = self.decision.service;
-        let asked = match body {
-            RequestBody::Whole(Whole::Memory(bytes)) => question(bytes),
-            _ => None,
-        };
-        let key = standing.key("replay", environment).and(service.as_str().as_bytes());
-        let key = match asked {
-            Some(Question::LsRefs(digest) | Question::Fetch(digest)) => key.and(&digest),
-            None => key,
-        };
-        let ask = Ask {
-            key: key.digest(),
-            standing,
-            repository: self.repository.path.clone(),
-            git: runner.git.program.clone(),
-            refs,
-            borrows: service == Service::AdvertiseReceivePack,
-        };
-        match runner.cache.replay.look(ask, &runner.cache.epochs).await {
-            Known::Answer(answer) => {
-                runner.metrics.cached(kind, "hit");
-                self.account("replay", received(body), answer.body.len() as u64);
-                Kept::Answer(respond_whole(answer.head.clone(), answer.body.clone()))
-            }
-            Known::Record(record) => {
-                runner.metrics.cached(kind, "miss");
-                Kept::AskGit(Some(record))
-            }
-            Known::Pass => {
-                runner.metrics.cached(kind, "pass");
-                Kept::AskGit(None)
-            }
-        }
-    }
-
-    /// What the answer would be, for the metrics, and whether it depends on refs.
-    fn replayable(&self, body: &RequestBody) -> Option<(&'static str, bool)> {
+    /// Looks for an answer, or for whoever is getting the same one.
+    pub(super) async fn kept(&self, body: &RequestBody, environment: Vec<Variable>) -> Kept {
+        let cache = &self.runner.cache;
         let is_v2 = self.headers.protocol == Some("version=2");
         match (self.decision.service, body) {
-            (Service::AdvertiseUploadPack, _) if is_v2 => Some(("capabilities", false)),
+            (Service::AdvertiseUploadPack, _) if is_v2 => {
+                self.replay("capabilities", Subject::Capabilities, environment).await
+            }
             (Service::AdvertiseUploadPack | Service::AdvertiseReceivePack, _) => {
-                Some(("advertisement", true))
+                self.replay("advertisement", Subject::Refs(None, 0), environment).await
             }
             (Service::UploadPack, RequestBody::Whole(Whole::Memory(bytes))) if is_v2 => {
-                matches!(question(bytes), Some(Question::LsRefs(_))).then_some(("ls-refs", true))
+                let received = bytes.len() as u64;
+                match (question(bytes), &cache.packs) {
+                    (Some(Question::LsRefs(question)), _) => {
+                        self.replay("ls-refs", Subject::Refs(Some(question), received), environment).await
+                    }
+                    (Some(Question::Fetch(question)), Some(store)) => {
+                        self.pack(Arc::clone(store), question, environment, received).await
+                    }
+                    _ => Kept::AskGit(Keep::Nothing),
+                }
             }
-            _ => None,
+            _ => Kept::AskGit(Keep::Nothing),
         }
     }
 
-    /// Counts, logs and records a request that was answered here.
-    fn account(&self, by: &'static str, received: u64, sent: u64) {
-        let Self { runner, decision, .. } = self;
-        runner.metrics.answered(decision.service, "ok", received, sent);
-        tracing::info!(
-            request_id = decision.request_id.as_str(),
-            user = decision.user.as_ref().map(UserName::as_str),
-            client = decision.client.as_str(),
-            repo = decision.repo.as_str(),
-            service = decision.service.as_str(),
-            outcome = "ok",
-            by,
-            received,
-            sent,
-            took_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX),
-            "git request"
-        );
-        runner.audit.record(&audit::Record::of(decision, "ok").with_bytes(received, sent));
+    /// Looks for an answer in memory.
+    async fn replay(&self, kind: &'static str, subject: Subject, environment: Vec<Variable>) -> Kept {
+        let runner = self.runner;
+        let (repository, git) = (self.repository.path.clone(), runner.git.program.clone());
+        if runner.cache.replay.largest() == 0 {
+            return Kept::AskGit(Keep::Nothing);
+        }
+        let standing = spawn_blocking({
+            let (repository, git) = (repository.clone(), git.clone());
+            move || Standing::of(&repository, &git)
+        });
+        let Ok(Some(standing)) = standing.await else {
+            runner.metrics.cached(kind, "pass");
+            return Kept::AskGit(Keep::Nothing);
+        };
+        let service = self.decision.service;
+        let key = standing.key("replay", &environment).and(service.as_str().as_bytes());
+        let (refs, question, received) = match subject {
+            Subject::Capabilities => (false, None, 0),
+            Subject::Refs(question, received) => (true, question, received),
+        };
+        let key = question.iter().fold(key, |key, question| key.and(question)).digest();
+        let borrows = service == Service::AdvertiseReceivePack;
+        let ask = Ask { key, standing, repository, git, refs, borrows };
+        let known = runner.cache.replay.look(ask, &runner.cache.epochs).await;
+        runner.metrics.cached(kind, known.outcome());
+        match known {
+            Known::Answer(answer) => {
+                let mut served = Served::new(self, By::Replay, received);
+                served.add(answer.body.len() as u64);
+                served.finish("ok");
+                Kept::Answer(with_head(answer.head.clone()).body(answer.body.clone()))
+            }
+            Known::Record(record) => Kept::AskGit(Keep::Replay(record)),
+            Known::Pass => Kept::AskGit(Keep::Nothing),
+        }
     }
+}
+
+/// What an answer in memory is about.
+enum Subject {
+    /// What the server can do.
+    Capabilities,
+    /// Refs: those asked for in a body of some length, or all.
+    Refs(Option<Digest>, u64),
 }
 
 const FLUSH: &[u8] = b"0000";
-
-fn received(body: &RequestBody) -> u64 {
-    match body {
-        RequestBody::Whole(Whole::Memory(bytes)) => bytes.len() as u64,
-        _ => 0,
-    }
-}

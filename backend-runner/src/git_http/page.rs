@@ -47,6 +47,8 @@ pub(super) async fn serve(
         turn: None,
         pushing: None,
         record: None,
+        success: None,
+        forget: None,
         view: Some(view),
         hooks: Arc::clone(&runner.hooks),
         streams: Streams { source: Source::Nothing, head: head_sender, download: from_gitweb },

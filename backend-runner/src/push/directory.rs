@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use policy::branch::LevelBranches;
 use policy::decision::Decision;
+use policy::push::Change;
 use policy::ref_update::RefUpdate;
 use policy::rule::Rule;
 use tempfile::TempDir;
@@ -44,6 +45,15 @@ pub struct Account {
     pub log: (Vec<LogLine>, bool),
     /// Whether pre-receive accepted.
     pub proven: bool,
+}
+
+impl Account {
+    /// Whether some ref does not lead to what it led to before.
+    #[must_use]
+    pub fn rewrote(&self) -> bool {
+        let lossy = [Change::Force.as_str(), Change::Delete.as_str()];
+        self.applied.iter().any(|applied| lossy.contains(&applied.change.as_str()))
+    }
 }
 
 impl PushDirectory {

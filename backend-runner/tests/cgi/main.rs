@@ -21,6 +21,7 @@ mod child;
 mod drain;
 mod limit;
 // What is said again without git.
+mod packs;
 mod replay;
 // Real git on both sides, and what it would have said.
 mod differential;

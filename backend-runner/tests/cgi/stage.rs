@@ -47,11 +47,17 @@ impl Stage {
         Self::with(config, |directory| {
             let (programs, trace) = (directory.display(), directory.join("trace"));
             let trace = trace.display();
+            let hook = format!("-c uploadpack.packObjectsHook={programs}/pack-hook");
             let git = format!(
                 "#!/bin/sh\ncase $1 in --exec-path) echo {programs}; exit ;; *-pack) echo \"$*\" >>{trace} ;; esac\n\
-                 exec /usr/bin/git \"$@\"\n"
+                 exec /usr/bin/git {hook} \"$@\"\n"
             );
-            let backend = format!("#!/bin/sh\necho http-backend >>{trace}\nexec /usr/bin/git http-backend\n");
+            let backend =
+                format!("#!/bin/sh\necho http-backend >>{trace}\nexec /usr/bin/git {hook} http-backend\n");
+            executable(
+                &directory.join("pack-hook"),
+                &format!("#!/bin/sh\necho pack-objects >>{trace}\nexec \"$@\"\n"),
+            );
             executable(&directory.join("git"), &git);
             executable(&directory.join("git-http-backend"), &backend);
             directory.join("git")
@@ -114,9 +120,15 @@ impl Stage {
 
     /// A bare repository with `commits` commits on `main` and a tag.
     pub(crate) fn filled_repository(&self, name: &str, commits: usize) -> PathBuf {
+        self.filled_repository_of(&[], name, commits)
+    }
+
+    /// The same, made with further options of `git init`.
+    pub(crate) fn filled_repository_of(&self, kind: &[&str], name: &str, commits: usize) -> PathBuf {
         let bare = self.repository(name);
         fs::create_dir_all(bare.parent().unwrap()).unwrap();
-        git(self.path(), &["init", "-q", "--template=", "--bare", "-b", "main", bare.to_str().unwrap()]);
+        let init = [&["init", "-q", "--template=", "--bare", "-b", "main"], kind, &[bare.to_str().unwrap()]];
+        git(self.path(), &init.concat());
         let mut stream = String::new();
         for number in 0..commits {
             let content = format!("line {number}\n");
@@ -140,6 +152,13 @@ impl Stage {
         let mut connection = self.connect();
         connection.send(request).unwrap();
         connection.answer().unwrap()
+    }
+
+    /// Ends the daemon and starts it again.
+    pub(crate) fn restart(&mut self) {
+        self.stop();
+        self.shutdown = CancellationToken::new();
+        self.start();
     }
 
     pub(crate) fn stop(&mut self) {
