@@ -136,3 +136,45 @@ fn escaped(text: &str) -> String {
     }
     safe
 }
+
+#[cfg(test)]
+mod tests {
+    use policy::git_request::Mount;
+    use policy::repo_path::RepoPath;
+
+    use super::*;
+
+    const POLICY: &[u8] = b"version: 1\naccess: { team/: { read: [anonymous] } }\n";
+
+    fn page(target: &str) -> (usize, String) {
+        let entry = |name: String| Entry { repo: RepoPath::parse(&name).unwrap(), description: name };
+        let names =
+            (0..1200).flat_map(|number| [format!("team/{number:04}.git"), format!("hidden/{number:04}.git")]);
+        let entries: Vec<_> = names.map(entry).collect();
+        let policy = Policy::parse("p", POLICY).unwrap();
+        let request = ListRequest::parse(&Mount::default(), "GET", target.as_bytes()).unwrap();
+        let visible = visible(&entries, &policy, &Identity::Anonymous, &request);
+        let html = html(&Gitweb::default(), &request, &Identity::Anonymous, &visible);
+        assert!(!html.replace(target, "").contains("hidden/0"), "{html}");
+        (html.matches("class=\"list\"").count(), html)
+    }
+
+    #[test]
+    fn many_repositories_are_on_several_pages_that_count_what_is_shown_only() {
+        let (rows, first) = page("/git/");
+        assert!(rows == PAGE && first.contains("1 to 500 of 1200") && !first.contains("previous"));
+        assert!(first.contains("href=\"/git/?pg=1\">next<"), "{first}");
+        let (rows, last) = page("/git/?pg=2");
+        assert!(rows == 200 && last.contains("pg=1\">previous<") && !last.contains("next<"), "{last}");
+        assert_eq!(page("/git/?pg=3").0, 0);
+        assert_eq!(page("/git/hidden/").0, 0);
+    }
+
+    #[test]
+    fn a_search_stays_on_the_next_page_and_is_text_in_this_one() {
+        let (rows, html) = page("/git/team/?s=TEAM%2F0");
+        assert!(rows == PAGE && html.contains("href=\"/git/team/?s=TEAM%2F0&amp;pg=1\""), "{html}");
+        let (rows, html) = page("/git/?s=%22%3E%3Cscript%3E");
+        assert!(rows == 0 && html.contains("value=\"&quot;&gt;&lt;script&gt;\""), "{html}");
+    }
+}

@@ -23,49 +23,22 @@ pub fn plan(gitweb: &Gitweb, git: &Git, decision: &Decision, view: &View, method
     let path = mount.strip_suffix('/').unwrap_or(mount);
     let base = format!("{}{path}", gitweb.url.origin);
     let repository = format!("{base}/{}", decision.repo);
-    let text = |value: &str| value.to_owned();
-    let environment: Vec<Variable> = [
-        ("PATH", text(&git.search_path)),
-        ("HOME", text("/nonexistent")),
-        ("LC_ALL", text("C")),
-        ("GATEWAY_INTERFACE", text("CGI/1.1")),
-        ("SERVER_PROTOCOL", text("HTTP/1.1")),
-        ("SERVER_NAME", text("localhost")),
-        ("SERVER_PORT", text("80")),
-        ("SCRIPT_NAME", text(path)),
-        ("REQUEST_METHOD", text(method)),
+    let varying = [
+        ("PATH", git.search_path.clone()),
+        ("SCRIPT_NAME", path.to_owned()),
+        ("REQUEST_METHOD", method.to_owned()),
         ("PATH_INFO", path_info),
         ("QUERY_STRING", decision.query.clone()),
-        // gitweb's pages are XML; as HTML they begin with a piece of their document type.
-        ("HTTP_ACCEPT", text("application/xhtml+xml")),
         ("GITWEB_CONFIG", view.configuration().display().to_string()),
-        // Files of the machine that would be read before and instead of ours.
-        ("GITWEB_CONFIG_COMMON", text("/dev/null")),
-        ("GITWEB_CONFIG_SYSTEM", text("/dev/null")),
         ("GITWARD_ROOT", view.root().display().to_string()),
         ("GITWARD_PROJECT", decision.repo.to_string()),
         ("GITWARD_GIT", git.program.display().to_string()),
         ("GITWARD_BASE", base),
-        ("GITWARD_PATH", text(path)),
-        ("GITWARD_STATIC", gitweb.statics.to_string()),
-        ("GITWARD_TITLE", gitweb.title.clone()),
-        (
-            "GITWARD_SNAPSHOTS",
-            gitweb.snapshots.iter().map(|format| format.name()).collect::<Vec<_>>().join(" "),
-        ),
-        ("GITWARD_SEARCH", gitweb.search.iter().map(|kind| kind.name()).collect::<Vec<_>>().join(" ")),
-        ("GITWARD_BLAME", u8::from(gitweb.blame).to_string()),
-        ("GIT_CONFIG_NOSYSTEM", text("1")),
-        ("GIT_CONFIG_GLOBAL", text("/dev/null")),
-        ("GIT_ATTR_NOSYSTEM", text("1")),
-        ("GIT_NO_REPLACE_OBJECTS", text("1")),
-        ("GIT_NO_LAZY_FETCH", text("1")),
-        ("GIT_ALLOW_PROTOCOL", text("none")),
-        ("GIT_OPTIONAL_LOCKS", text("0")),
-    ]
-    .into_iter()
-    .map(|(name, value)| (name.into(), value))
-    .collect();
+        ("GITWARD_PATH", path.to_owned()),
+    ];
+    let fixed = FIXED.map(|(name, value)| (name, value.to_owned()));
+    let all = fixed.into_iter().chain(varying).chain(settings(gitweb));
+    let environment: Vec<Variable> = all.map(|(name, value)| (name.into(), value)).collect();
     let program = Program {
         path: gitweb.program.clone(),
         arguments: Vec::new(),
@@ -76,6 +49,41 @@ pub fn plan(gitweb: &Gitweb, git: &Git, decision: &Decision, view: &View, method
     };
     let rules = PageRules { repository, most: gitweb.size };
     Some(Plan { program, inflate: false, answer: Answer::Page(rules) })
+}
+
+/// What is the same for every page. The last lines are for git, in case that what they forbid gets past the view.
+const FIXED: [(&str, &str); 16] = [
+    ("HOME", "/nonexistent"),
+    ("LC_ALL", "C"),
+    ("GATEWAY_INTERFACE", "CGI/1.1"),
+    ("SERVER_PROTOCOL", "HTTP/1.1"),
+    ("SERVER_NAME", "localhost"),
+    ("SERVER_PORT", "80"),
+    // gitweb's pages are XML; as HTML they begin with a piece of their document type.
+    ("HTTP_ACCEPT", "application/xhtml+xml"),
+    // Files of the machine that would be read before and instead of ours.
+    ("GITWEB_CONFIG_COMMON", "/dev/null"),
+    ("GITWEB_CONFIG_SYSTEM", "/dev/null"),
+    ("GIT_CONFIG_NOSYSTEM", "1"),
+    ("GIT_CONFIG_GLOBAL", "/dev/null"),
+    ("GIT_ATTR_NOSYSTEM", "1"),
+    ("GIT_NO_REPLACE_OBJECTS", "1"),
+    ("GIT_NO_LAZY_FETCH", "1"),
+    ("GIT_ALLOW_PROTOCOL", "none"),
+    ("GIT_OPTIONAL_LOCKS", "0"),
+];
+
+/// What the configuration says, for `gitweb.conf`.
+fn settings(gitweb: &Gitweb) -> [(&'static str, String); 5] {
+    let snapshots: Vec<_> = gitweb.snapshots.iter().map(|format| format.name()).collect();
+    let search: Vec<_> = gitweb.search.iter().map(|kind| kind.name()).collect();
+    [
+        ("GITWARD_STATIC", gitweb.statics.to_string()),
+        ("GITWARD_TITLE", gitweb.title.clone()),
+        ("GITWARD_SNAPSHOTS", snapshots.join(" ")),
+        ("GITWARD_SEARCH", search.join(" ")),
+        ("GITWARD_BLAME", u8::from(gitweb.blame).to_string()),
+    ]
 }
 
 impl Snapshot {
