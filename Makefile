@@ -6,10 +6,10 @@ PORT ?= 8080
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test tools fmt clippy unit build e2e chart cluster images doc deny bench bench-peers
+.PHONY: help demo test tools fmt clippy unit build e2e chart cluster images doc deny package package-test bench bench-peers
 
 help: ## show this list
-	@sed -n 's/^\([a-z0-9]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z0-9-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
 demo: ## run everything on this machine until Ctrl-C (PORT=8080)
 	@exec env PORT=$(PORT) .ci/demo
@@ -48,6 +48,13 @@ images: ## container images, for release (BASE= the Debian they are made from)
 
 doc: ## documentation without warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps
+
+package: ## the Debian package, in target/package
+	.ci/package release
+
+package-test: ## that package on a fresh Debian with systemd, in a container (root and podman)
+	.ci/install podman runc mmdebstrap lintian
+	.ci/package-test
 
 deny: ## licenses, sources and advisories of the dependencies
 	.ci/deny
