@@ -36,7 +36,8 @@ def test_a_push_survives_the_replacement_of_its_pod(release, git):
 def test_hooks_from_a_config_map_judge_pushes(release, git):
     hook = '#!/bin/sh\necho "closed until the release, $GITWARD_USER" >&2\nexit 1\n'
     release.cluster.store.apply({"kind": "ConfigMap", "metadata": {"name": "our-hooks"}, "data": {"10-closed": hook}})
-    release.upgrade(runner={"externalHooks": {"pre-receive": "our-hooks"}})
+    shell = {"backendRunner": {"shell": True}}
+    release.upgrade(runner={"externalHooks": {"pre-receive": "our-hooks"}}, images=shell)
     git.clone(release.url("team/test.git", "joe"), "work")
     git.commit("work", branch="refused")
     push = git.push("work", "refused", check=False)
