@@ -328,7 +328,7 @@ mod tests {
 
     #[test]
     fn a_request_id_is_taken_over_only_if_it_is_plain() {
-        let request_id = |headers: &HeaderMap| super::request_id(Dialect::Nginx, headers);
+        let request_id = |headers: &HeaderMap| request_id(Dialect::Nginx, headers);
         assert_eq!(request_id(&headers(&[(REQUEST_ID, "0123abc-DEF_")])), "0123abc-DEF_");
         for odd in
             ["", "a b", "a\"b", "0123456789012345678901234567890123456789012345678901234567890123456789"]
