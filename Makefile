@@ -53,7 +53,7 @@ package: ## the Debian package, in target/package
 	.ci/package release
 
 package-test: ## that package on a fresh Debian with systemd, in a container (root and podman)
-	.ci/install podman runc mmdebstrap lintian
+	.ci/install podman runc mmdebstrap lintian || true
 	.ci/package-test
 
 deny: ## licenses, sources and advisories of the dependencies
