@@ -27,6 +27,11 @@ fn maintain(config: &Path, words: &[&str]) -> Output {
 fn neglected(stack: &Stack, name: &str) -> Repository {
     let branches: Vec<String> = (0..60).map(|number| format!("refs/heads/topic/{number}")).collect();
     let repository = stack.repositories().seeded(name, 5, &branches).unwrap();
+    for number in 0..60 {
+        let link = repository.path().join(format!("refs/namespaces/n{number}/HEAD"));
+        fs::create_dir_all(link.parent().unwrap()).unwrap();
+        fs::write(link, "ref: refs/heads/main\n").unwrap();
+    }
     for number in 0..6 {
         let stream = format!(
             "commit refs/heads/extra-{number}\ncommitter a <a@example.org> 1700000000 +0000\ndata 1\nx\n\

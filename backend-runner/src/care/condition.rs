@@ -4,6 +4,7 @@
 //! that would mend it could not read it either.
 
 use std::fs::{self, DirEntry};
+use std::io::Read;
 use std::path::Path;
 use std::time::SystemTime;
 
@@ -20,7 +21,7 @@ pub(super) struct Condition {
     pub has_bitmap: bool,
     /// Whether objects are borrowed from another repository.
     pub borrows: bool,
-    /// Whether there is a file with parents and dates of commits.
+    /// Whether there is a file with parents and dates of commits, written after the last index of all packs.
     pub has_graph: bool,
 }
 
@@ -33,11 +34,10 @@ impl Condition {
         let objects = repository.join("objects");
         let in_packs: Vec<_> = entries(&objects.join("pack")).collect();
         let packs = in_packs.iter().filter(|entry| name_ends(entry, ".pack"));
-        let indexed =
-            fs::metadata(objects.join("pack/multi-pack-index")).and_then(|index| index.modified()).ok();
+        let indexed = written(&objects.join("pack/multi-pack-index"));
         let info = objects.join("info");
         Self {
-            loose_refs: count_files(&repository.join("refs"), BOUND),
+            loose_refs: count_refs(&repository.join("refs"), BOUND),
             loose_objects: entries(&objects)
                 .filter(is_fan_out)
                 .map(|entry| entries(&entry.path()).count())
@@ -45,9 +45,19 @@ impl Condition {
             new_packs: packs.filter(|pack| modified(pack) > indexed).count(),
             has_bitmap: in_packs.iter().any(|entry| name_ends(entry, ".bitmap")),
             borrows: info.join("alternates").exists(),
-            has_graph: info.join("commit-graph").exists() || info.join("commit-graphs").exists(),
+            has_graph: newest_graph(&info).is_some_and(|graph| Some(graph) >= indexed),
         }
     }
+}
+
+/// When one of the two kinds of commit graphs was last written.
+fn newest_graph(info: &Path) -> Option<SystemTime> {
+    let [single, chain] = ["commit-graph", "commit-graphs/commit-graph-chain"];
+    [single, chain].iter().filter_map(|file| written(&info.join(file))).max()
+}
+
+fn written(file: &Path) -> Option<SystemTime> {
+    fs::metadata(file).ok()?.modified().ok()
 }
 
 /// `objects/00` to `objects/ff`.
@@ -68,13 +78,13 @@ fn entries(directory: &Path) -> impl Iterator<Item = DirEntry> + use<> {
     fs::read_dir(directory).into_iter().flatten().flatten().take(BOUND)
 }
 
-/// Files at any depth, links left out, up to `bound`.
-fn count_files(directory: &Path, bound: usize) -> usize {
+/// Refs at any depth that could be packed, up to `bound`: a symbolic one stays a file.
+fn count_refs(directory: &Path, bound: usize) -> usize {
     let mut count = 0;
     for entry in entries(directory) {
         match entry.file_type() {
-            Ok(kind) if kind.is_dir() => count += count_files(&entry.path(), bound - count),
-            Ok(kind) if kind.is_file() => count += 1,
+            Ok(kind) if kind.is_dir() => count += count_refs(&entry.path(), bound - count),
+            Ok(kind) if kind.is_file() && !is_symbolic(&entry.path()) => count += 1,
             _ => {}
         }
         if count >= bound {
@@ -82,4 +92,9 @@ fn count_files(directory: &Path, bound: usize) -> usize {
         }
     }
     count
+}
+
+fn is_symbolic(file: &Path) -> bool {
+    let mut start = [0; 4];
+    fs::File::open(file).and_then(|mut file| file.read_exact(&mut start)).is_ok() && start == *b"ref:"
 }

@@ -59,10 +59,11 @@ pub(super) fn needed(condition: &Condition) -> Vec<(Task, String)> {
     } else {
         None
     };
-    let graph = match (&repack, condition.has_graph, condition.new_packs) {
-        (Some(_), _, _) => Some("repacked"),
-        (None, false, 1..) => Some("no commit graph"),
-        _ => None,
+    let has_packs = condition.new_packs > 0 || condition.has_bitmap;
+    let graph = match &repack {
+        Some(_) => Some("repacked"),
+        None if has_packs && !condition.has_graph => Some("none since the last repack"),
+        None => None,
     };
     needed.extend(repack.map(|reason| (Task::Repack { bitmap }, reason)));
     needed.extend(graph.map(|reason| (Task::CommitGraph, reason.to_owned())));

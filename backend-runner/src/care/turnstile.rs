@@ -8,11 +8,12 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustix::fs::{CWD, FlockOperation, Mode, OFlags, flock, openat};
 use rustix::io::Errno;
+use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep};
 
 /// A push that may go on: held until it is over.
@@ -32,24 +33,26 @@ pub struct Caring {
 /// How long a push waits for care to leave: that takes a moment, or the program is stopped, and then git's own locks have to do.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Comes before a push to `repository`. `None` where there are no such locks.
-pub async fn push(repository: &Path) -> Option<Pushing> {
-    let door = open(repository).ok()?;
+/// Comes before a push to `repository`.
+///
+/// # Errors
+/// When the directories cannot be locked, or care does not leave in time.
+pub async fn push(repository: PathBuf) -> io::Result<Pushing> {
+    let opened = spawn_blocking(move || Ok((open(&repository)?, open(&repository.join("objects"))?)));
+    let (door, room) = opened.await.unwrap_or_else(|error| Err(io::Error::other(error)))?;
     // Care holds the door for no longer than a glance.
     lock(&door, FlockOperation::NonBlockingLockShared).await?;
-    let room = open(&repository.join("objects")).ok()?;
     lock(&room, FlockOperation::NonBlockingLockShared).await?;
-    Some(Pushing { _door: door, _room: room })
+    Ok(Pushing { _door: door, _room: room })
 }
 
 /// Nothing wakes up who waits for such a lock without blocking a thread, so it is asked for again and again.
-async fn lock(directory: &OwnedFd, how: FlockOperation) -> Option<()> {
+async fn lock(directory: &OwnedFd, how: FlockOperation) -> io::Result<()> {
     let until = Instant::now() + PATIENCE;
     loop {
         match flock(directory, how) {
-            Ok(()) => return Some(()),
             Err(Errno::WOULDBLOCK) if Instant::now() < until => sleep(Duration::from_millis(10)).await,
-            Err(_) => return None,
+            locked => return Ok(locked?),
         }
     }
 }
@@ -108,8 +111,8 @@ mod tests {
     #[tokio::test]
     async fn pushes_go_together_and_keep_care_out() {
         let repository = repository();
-        let first = push(repository.path()).await.unwrap();
-        let second = push(repository.path()).await.unwrap();
+        let first = push(repository.path().to_owned()).await.unwrap();
+        let second = push(repository.path().to_owned()).await.unwrap();
         assert!(Caring::begin(repository.path()).unwrap().is_none());
         drop(first);
         assert!(Caring::begin(repository.path()).unwrap().is_none());
@@ -125,7 +128,7 @@ mod tests {
         assert!(Caring::begin(repository.path()).unwrap().is_none(), "one at a time");
         let waiting = tokio::spawn({
             let path = repository.path().to_owned();
-            async move { push(&path).await.is_some() }
+            async move { push(path).await.is_ok() }
         });
         while !caring.is_wanted() {
             tokio::task::yield_now().await;

@@ -56,6 +56,9 @@ pub fn run(arguments: &Arguments) -> Result<(), CommandError> {
             for (task, reason) in care::needed(&repository) {
                 writeln!(out, "needed: {shown}: {task}: {reason}")?;
             }
+            for quarantine in inventory::quarantines(&repository, age) {
+                writeln!(out, "to be removed: {}", quarantine.display())?;
+            }
             continue;
         }
         clear_up(&repository, age, &mut out)?;
@@ -88,9 +91,8 @@ fn report(repository: &Path, attended: &[Attended], out: &mut impl Write) -> std
             Outcome::InUse => {
                 writeln!(out, "in use: {shown}: {task}: somebody pushes, or it is being maintained already")?;
             }
-            Outcome::Stopped | Outcome::OutOfTime => {
-                writeln!(out, "broken off: {shown}: {task}: maintenance.timeout is over")?
-            }
+            Outcome::OutOfTime => writeln!(out, "broken off: {shown}: {task}: maintenance.timeout is over")?,
+            Outcome::Stopped => writeln!(out, "broken off: {shown}: {task}")?,
             Outcome::Failed(error) => {
                 failed += 1;
                 writeln!(out, "failed: {shown}: {task}: {error}")?;

@@ -57,7 +57,15 @@ pub(super) async fn prepare(
     };
     let push = PushDirectory::create(&hooks.scratch, decision, rules.to_level(), &settings)
         .map_err(Refusal::PushDirectory)?;
-    let turn = turnstile::push(&repository.path).await;
+    let turn = turnstile::push(repository.path.clone()).await;
+    if let Err(error) = &turn {
+        let (request_id, error) = (decision.request_id.as_str(), error.to_string());
+        tracing::warn!(
+            request_id,
+            error,
+            "nothing keeps maintenance away from this push but git's own locks"
+        );
+    }
     let no_alternates = runner.git.has_true && !repository.path.join("objects/info/alternates").exists();
-    Ok(Prepared { directory: Some(push), no_alternates, turn })
+    Ok(Prepared { directory: Some(push), no_alternates, turn: turn.ok() })
 }
