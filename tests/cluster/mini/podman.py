@@ -40,9 +40,10 @@ class Podman:
         return json.loads(self.run(what, "inspect", name).stdout)
 
     def clear(self):
-        """Removes containers, pods and networks, as tests that were interrupted leave them; images stay."""
+        """Removes pods, containers, volumes and networks, as tests that were interrupted leave them; images stay."""
         self.run("pod", "rm", "--force", "--all", "--time", 0, check=False)
         self.run("rm", "--force", "--all", "--time", 0, check=False)
+        self.run("volume", "rm", "--force", "--all", check=False)
         self.run("network", "prune", "--force", check=False)
 
 
