@@ -19,7 +19,7 @@ mod scenarios;
 mod servers;
 mod world;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 
 use crate::arguments::Arguments;
 
@@ -32,5 +32,7 @@ fn main() -> Result<()> {
     }
     let arguments = Arguments::parse(&arguments)?;
     let results = scenarios::run(&arguments)?;
-    output::write(&results, &arguments)
+    output::write(&results, &arguments)?;
+    ensure!(results.failed.is_empty(), "not everything could be measured:\n{}", results.failed.join("\n"));
+    Ok(())
 }

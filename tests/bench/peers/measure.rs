@@ -35,6 +35,8 @@ pub(crate) struct Results {
     pub(crate) rows: Vec<Row>,
     pub(crate) ratios: Vec<Ratio>,
     pub(crate) notes: Vec<String>,
+    /// Scenarios that could not be run to their end, and why.
+    pub(crate) failed: Vec<String>,
     /// Figures that are no comparison: what, and how much.
     pub(crate) singles: Vec<(String, f64)>,
 }

@@ -67,8 +67,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Results> {
         }
     }
     for (name, scenario) in SCENARIOS {
-        if arguments.wants(name) {
-            scenario(&mut scene)?;
+        if arguments.wants(name)
+            && let Err(error) = scenario(&mut scene)
+        {
+            // The others are worth having all the same.
+            eprintln!("{name}: {error:#}");
+            scene.results.failed.push(format!("{name}: {error:#}"));
         }
     }
     ratios::add(&mut scene.results);

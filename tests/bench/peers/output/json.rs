@@ -26,6 +26,7 @@ pub(crate) fn text(results: &Results, arguments: &Arguments) -> Result<String> {
         "figures": singles,
         "ratios": ratios,
         "notes": results.notes,
+        "failed": results.failed,
     });
     Ok(serde_json::to_string_pretty(&document)? + "\n")
 }
