@@ -9,8 +9,7 @@ use std::time::Duration;
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
-use actix_web::http::header::{self, HeaderValue};
-use policy::decision;
+use actix_web::http::header::{self, HeaderName, HeaderValue};
 use policy::identity::UserName;
 
 use crate::identity::IdentifyError;
@@ -156,9 +155,9 @@ impl Allowed {
     /// The answer, 200 and no body: a body would cost nginx its upstream connection, and Envoy takes nothing else for a yes.
     pub fn into_response(self) -> HttpResponse {
         let mut response = HttpResponse::build(StatusCode::OK);
-        response.insert_header((decision::HEADER, self.decision));
+        response.insert_header((&DECISION, self.decision));
         if let Some(user) = self.user {
-            response.insert_header((USER, user.as_str()));
+            response.insert_header((&USER, user.as_str()));
         }
         response.finish()
     }
@@ -166,7 +165,9 @@ impl Allowed {
 
 const FORBIDDEN: u16 = 403;
 
-const USER: &str = "X-Gitward-User";
+/// `policy::decision::HEADER` and the name for the access log, parsed once: every yes carries them.
+static DECISION: HeaderName = HeaderName::from_static("x-gitward-decision");
+static USER: HeaderName = HeaderName::from_static("x-gitward-user");
 const STATUS: &str = "X-Gitward-Status";
 const MESSAGE: &str = "X-Gitward-Message";
 
@@ -190,6 +191,11 @@ mod tests {
 
     fn text<'a>(response: &'a HttpResponse, name: &str) -> Option<&'a str> {
         response.headers().get(name).map(|value| value.to_str().unwrap())
+    }
+
+    #[test]
+    fn the_decision_is_in_its_header() {
+        assert!(DECISION.as_str().eq_ignore_ascii_case(policy::decision::HEADER));
     }
 
     #[test]
