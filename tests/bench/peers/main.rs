@@ -32,7 +32,7 @@ fn main() -> Result<()> {
     }
     let arguments = Arguments::parse(&arguments)?;
     let results = scenarios::run(&arguments)?;
-    output::write(&results, &arguments)?;
+    output::print(&results, &arguments);
     ensure!(results.failed.is_empty(), "not everything could be measured:\n{}", results.failed.join("\n"));
     Ok(())
 }

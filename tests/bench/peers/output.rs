@@ -11,15 +11,19 @@ use anyhow::{Context, Result};
 use crate::arguments::Arguments;
 use crate::measure::Results;
 
-/// Prints the table and writes the files.
-pub(crate) fn write(results: &Results, arguments: &Arguments) -> Result<()> {
+/// Prints the table and says where the files are.
+pub(crate) fn print(results: &Results, arguments: &Arguments) {
     table::print(results);
+    println!("\n{0}/results.json\n{0}/results.svg", arguments.out.display());
+}
+
+/// Writes the files.
+pub(crate) fn save(results: &Results, arguments: &Arguments) -> Result<()> {
     fs::create_dir_all(&arguments.out).with_context(|| format!("{}", arguments.out.display()))?;
     let json = arguments.out.join("results.json");
     let chart = arguments.out.join("results.svg");
     fs::write(&json, json::text(results, arguments)?)?;
     fs::write(&chart, chart::svg(results))?;
     fs::write(arguments.out.join("results.md"), table::markdown(results))?;
-    println!("\n{}\n{}", json.display(), chart.display());
     Ok(())
 }

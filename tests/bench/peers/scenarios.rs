@@ -15,6 +15,7 @@ use crate::arguments::Arguments;
 use crate::contender::Contender;
 use crate::load::{Done, Load};
 use crate::measure::{Entry, Field, Results};
+use crate::output;
 use crate::ratios;
 use crate::repositories;
 use crate::servers::Kind;
@@ -67,15 +68,18 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Results> {
         }
     }
     for (name, scenario) in SCENARIOS {
-        if arguments.wants(name)
-            && let Err(error) = scenario(&mut scene)
-        {
+        if !arguments.wants(name) {
+            continue;
+        }
+        if let Err(error) = scenario(&mut scene) {
             // The others are worth having all the same.
             eprintln!("{name}: {error:#}");
             scene.results.failed.push(format!("{name}: {error:#}"));
         }
+        // What is there is kept if somebody ends the run.
+        ratios::add(&mut scene.results);
+        output::save(&scene.results, arguments)?;
     }
-    ratios::add(&mut scene.results);
     Ok(scene.results)
 }
 
