@@ -80,7 +80,9 @@ impl Group {
     pub(crate) fn create(name: &str) -> Option<Self> {
         let mounts = fs::read_to_string("/proc/mounts").ok()?;
         let hierarchy = mounts.lines().find(|line| line.split(' ').nth(2) == Some("cgroup2"))?;
-        let path = Path::new(hierarchy.split(' ').nth(1)?).join(name);
+        let root = Path::new(hierarchy.split(' ').nth(1)?);
+        remove_left_over(root);
+        let path = root.join(name);
         fs::create_dir(&path).ok()?;
         let group = Self { path, owned: true };
         group.processor_time().map(|_| group)
@@ -115,6 +117,20 @@ impl Drop for Group {
         }
     }
 }
+
+/// A run that was ended from outside leaves its groups behind; only those without processes can be removed.
+fn remove_left_over(root: &Path) {
+    let lives = |rest: &str| rest.split('-').next().is_some_and(|pid| Path::new("/proc").join(pid).exists());
+    for entry in fs::read_dir(root).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        if name.to_string_lossy().strip_prefix(PREFIX).is_some_and(|rest| !lives(rest)) {
+            let _ = fs::remove_dir(entry.path());
+        }
+    }
+}
+
+/// How the names of all our groups begin; the process id of the benchmark follows.
+pub(crate) const PREFIX: &str = "gitward-bench-";
 
 fn proportional(pid: u32) -> Result<u64> {
     let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))?;

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::account::{Account, Group};
+use crate::account::{Account, Group, PREFIX};
 use crate::servers::{self, Kind};
 use crate::world::World;
 
@@ -45,7 +45,7 @@ pub(crate) struct Cost {
 impl Contender {
     /// Starts it and waits until it serves.
     pub(crate) fn start(kind: Kind, world: &World) -> Result<Self> {
-        let group = Group::create(&format!("gitward-bench-{}-{}", std::process::id(), kind.name()));
+        let group = Group::create(&format!("{PREFIX}{}-{}", std::process::id(), kind.name()));
         let mut command = Command::new("unshare");
         // Apache does not serve as root, and git looks only into repositories of its own user.
         if kind == Kind::Apache {

@@ -176,7 +176,7 @@ const SINGLES: [(&str, &str, &str, f64, f64); 5] = [
     ("idle connection to backend-runner, KiB", "idle connection to backend-runner: KiB", "", 32.0, 20.0),
     (
         "decision: growth to 1,000,000 users and 100,000 rules",
-        "growth of the processor time of a decision",
+        "growth of the median answer time of a decision",
         "",
         1.3,
         1.3,

@@ -1,10 +1,13 @@
 //! Everything that was measured, round by round.
 
+use std::process::Command;
+
 use anyhow::Result;
 use serde_json::{Value, json};
 
 use crate::arguments::Arguments;
 use crate::measure::{Results, Row, Sample};
+use crate::servers;
 
 /// The results as one JSON document.
 pub(crate) fn text(results: &Results, arguments: &Arguments) -> Result<String> {
@@ -19,7 +22,7 @@ pub(crate) fn text(results: &Results, arguments: &Arguments) -> Result<String> {
     let singles: Vec<Value> =
         results.singles.iter().map(|(what, value)| json!({ "name": what, "value": value })).collect();
     let document = json!({
-        "git": harness::git::installed().iter().map(|(version, program)| format!("{version} {}", program.display())).collect::<Vec<_>>(),
+        "git": git(),
         "cores": std::thread::available_parallelism().map_or(0, usize::from),
         "quick": arguments.quick,
         "rows": results.rows.iter().map(row).collect::<Vec<_>>(),
@@ -29,6 +32,12 @@ pub(crate) fn text(results: &Results, arguments: &Arguments) -> Result<String> {
         "failed": results.failed,
     });
     Ok(serde_json::to_string_pretty(&document)? + "\n")
+}
+
+/// The version of the git that all contenders run.
+fn git() -> String {
+    let output = Command::new(servers::GIT).arg("version").output();
+    output.map_or_else(|_| String::new(), |output| harness::git::text(&output.stdout).trim().to_owned())
 }
 
 fn row(row: &Row) -> Value {
