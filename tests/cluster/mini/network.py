@@ -40,6 +40,8 @@ class Network:
 
     def close(self):
         self._podman.run("network", "rm", "--force", self.name, check=False)
+        # podman has been seen to leave the bridge behind, with the addresses of the Services on it.
+        subprocess.run(["ip", "link", "delete", self._bridge], check=False, stderr=subprocess.DEVNULL)
 
 
 def free_prefix():
