@@ -85,9 +85,12 @@ that contradict each other, is refused here with a word about what to do instead
 {{- if and $v.monitoring.serviceMonitor.enabled $v.monitoring.podMonitor.enabled -}}
   {{- fail "monitoring: either serviceMonitor or podMonitor, or everything is counted twice" -}}
 {{- end -}}
+{{- if and (eq $v.mode "all-in-one") (or (hasKey $v.authd.config "mount") (hasKey $v.authd.config "mounts")) -}}
+  {{- fail "authd.config.mount and mounts: the nginx of this mode serves /git/ only; use mode auth-only with a front server of your own" -}}
+{{- end -}}
 {{- $requestLimit := dig "limits" "request" "" $v.runner.config -}}
 {{- if $requestLimit -}}
-  {{- $seconds := mul (regexFind "^[0-9]+" $requestLimit | int) (get (dict "s" 1 "m" 60 "h" 3600 "d" 86400) (regexFind "(s|m|h|d)$" $requestLimit) | int) -}}
+  {{- $seconds := mul (regexFind "^[0-9]+" $requestLimit | int) (get (dict "ms" 0 "s" 1 "m" 60 "h" 3600 "d" 86400) (regexFind "(ms|s|m|h|d)$" $requestLimit) | int) -}}
   {{- if gt $seconds (int $v.stop.drainSeconds) -}}
     {{- fail (printf "runner.config.limits.request (%s) is longer than stop.drainSeconds (%d): a rollout would cut such a request off" $requestLimit (int $v.stop.drainSeconds)) -}}
   {{- end -}}

@@ -88,6 +88,7 @@ CONTRADICTIONS = {
         {"stop": {"drainSeconds": 600}, "runner": {"config": {"limits": {"request": "1h"}}}},
         "cut",
     ),
+    "a mount that the pod's own nginx does not serve": ({"authd": {"config": {"mount": "/code/"}}}, "/git/ only"),
 }
 
 

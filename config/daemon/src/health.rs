@@ -1,7 +1,8 @@
 //! `health`: asks the admin listener of a running daemon how it is, for the probes of images that hold no other program.
 //!
-//! One request and its answer, as RFC 9112 has them; everything takes three seconds at most. It reads no policy and no
-//! secret, and with `--address` not even the configuration, which may be broken while the daemon goes on with the last good one.
+//! One request and its answer, as RFC 9112 has them; no single wait is longer than three seconds, and whoever probes has a
+//! deadline of its own for the whole. It reads no policy and no secret, and with `--address` not even the configuration, which may
+//! be broken while the daemon goes on with the last good one.
 
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
@@ -74,11 +75,13 @@ fn exchange(address: &Listen, target: &str) -> io::Result<String> {
         Listen::Unix(path) => {
             let stream = UnixStream::connect(path)?;
             stream.set_read_timeout(Some(PATIENCE))?;
+            stream.set_write_timeout(Some(PATIENCE))?;
             converse(stream, target)
         }
         Listen::Tcp(listening) => {
             let stream = TcpStream::connect_timeout(&reachable(*listening), PATIENCE)?;
             stream.set_read_timeout(Some(PATIENCE))?;
+            stream.set_write_timeout(Some(PATIENCE))?;
             converse(stream, target)
         }
     }
