@@ -10,6 +10,7 @@ mod kept;
 mod list;
 mod packs;
 mod page;
+mod pass;
 mod push;
 mod refusal;
 mod run;
@@ -27,6 +28,7 @@ use tokio::time::{Instant, timeout};
 use self::body::RequestBody;
 use self::dumb::StoredFile;
 use self::kept::{Asked, Kept};
+pub use self::pass::Connection;
 use self::refusal::Refusal;
 use self::run::Run;
 use crate::alias::Alias;
@@ -88,12 +90,13 @@ async fn serve(
     let body = body.await?;
     let headers = body.headers_for_git(headers);
     let accel = dumb::is_for_nginx(request);
-    let asked = Asked { runner, decision, headers, repository: &repository, started, accel };
+    let connection = request.conn_data::<Connection>();
+    let asked = Asked { runner, decision, headers, repository: &repository, started, connection, accel };
     if let Some(response) = asked.probe(&body) {
         return Ok(response);
     }
     let run = Run { asked, hidden_refs: &hidden_refs, rules, limit, alias, store };
-    match asked.kept(&body, run.environment(None, false)).await {
+    match asked.kept(&body, run.environment(None, false)).await? {
         Kept::Answer(response) => Ok(response),
         Kept::AskGit(keep) => run.git(body, keep).await,
     }

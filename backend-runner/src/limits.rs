@@ -43,6 +43,8 @@ pub struct Limits {
     all_waiting: Arc<Semaphore>,
     files: Arc<Slots<Caller>>,
     all_files: Arc<Semaphore>,
+    /// Answers from a cache on their way, which take no child.
+    streams: Arc<Slots<Caller>>,
     /// What one caller may take of one repository.
     shares: Arc<Slots<(Caller, RepoPath)>>,
     sizes: Mutex<Sizes>,
@@ -78,6 +80,10 @@ pub struct FileRoom {
     _all: OwnedSemaphorePermit,
 }
 
+/// Leave to pass one answer from a cache on.
+#[derive(Debug)]
+pub struct Stream(#[expect(dead_code, reason = "held")] Slot<Caller>);
+
 /// The request waited for as long as it may, or may not wait at all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("too many requests are running")]
@@ -102,6 +108,7 @@ impl Limits {
             all_waiting: Arc::new(Semaphore::new(all_waiting(sizes.running))),
             files: Slots::new(FILES_EACH),
             all_files: Arc::new(Semaphore::new(FILES)),
+            streams: Slots::new(streams(sizes.per_user)),
             shares: Slots::new(share(sizes.per_repository)),
             sizes: Mutex::new(sizes),
             running,
@@ -118,6 +125,7 @@ impl Limits {
         self.repositories.each.store(sizes.per_repository, Ordering::Relaxed);
         self.callers.each.store(sizes.per_user, Ordering::Relaxed);
         self.waiting.each.store(waiting(sizes.per_user), Ordering::Relaxed);
+        self.streams.each.store(streams(sizes.per_user), Ordering::Relaxed);
         self.shares.each.store(share(sizes.per_repository), Ordering::Relaxed);
         *current = sizes;
     }
@@ -127,10 +135,7 @@ impl Limits {
     /// # Errors
     /// When its caller, or all callers together, have too many waiting.
     pub fn enter(&self, decision: &Decision) -> Result<Room, Busy> {
-        let caller = match &decision.user {
-            Some(user) => Caller::User(user.clone()),
-            None => Caller::Address(network(&decision.client)),
-        };
+        let caller = Caller::of(decision);
         Ok(Room {
             _own: self.waiting.try_acquire(caller.clone()).ok_or(Busy)?,
             _all: Arc::clone(&self.all_waiting).try_acquire_owned().map_err(|_| Busy)?,
@@ -138,6 +143,14 @@ impl Limits {
             files: Arc::clone(&self.files),
             all_files: Arc::clone(&self.all_files),
         })
+    }
+
+    /// Lets an answer from a cache be passed on. It waits for nothing: only who has a great many on their way gets no more.
+    ///
+    /// # Errors
+    /// When its caller has.
+    pub fn stream(&self, decision: &Decision) -> Result<Stream, Busy> {
+        self.streams.try_acquire(Caller::of(decision)).map(Stream).ok_or(Busy)
     }
 
     /// Waits for a permit to run a child for `repo`.
@@ -164,6 +177,15 @@ impl Limits {
     }
 }
 
+impl Caller {
+    fn of(decision: &Decision) -> Self {
+        match &decision.user {
+            Some(user) => Self::User(user.clone()),
+            None => Self::Address(network(&decision.client)),
+        }
+    }
+}
+
 impl Room {
     /// Waits until the request's body may go to a file.
     ///
@@ -183,6 +205,11 @@ const FILES: usize = 32;
 /// How many requests of one caller may wait: eight for each that may run, and a storm of continuous integration at least.
 fn waiting(per_user: usize) -> usize {
     per_user.saturating_mul(8).max(128)
+}
+
+/// How many answers from a cache one caller may be reading: a storm of continuous integration, but no more connections than that.
+fn streams(per_user: usize) -> usize {
+    per_user.saturating_mul(32).max(512)
 }
 
 /// How many requests may wait in all.
@@ -338,6 +365,18 @@ mod tests {
         let _first = take(&limits, &decision("", "a.git")).await.unwrap();
         assert!(take(&limits, &decision("", "b.git")).await.is_err());
         assert!(take(&limits, &other).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn answers_from_a_cache_need_no_place_until_they_are_a_great_many() {
+        let limits = limits(1, 1, 1);
+        let _running = take(&limits, &decision("joe", "a.git")).await.unwrap();
+        let held: Vec<_> =
+            (0..streams(1)).map(|_| limits.stream(&decision("joe", "a.git")).unwrap()).collect();
+        assert_eq!(limits.stream(&decision("joe", "b.git")).unwrap_err(), Busy);
+        assert!(limits.stream(&decision("eve", "a.git")).is_ok());
+        drop(held);
+        assert!(limits.stream(&decision("joe", "a.git")).is_ok());
     }
 
     #[test]

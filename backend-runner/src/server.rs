@@ -14,13 +14,14 @@ use daemon::listen::{BindError, Listen, Listener};
 use daemon::signing_key::KeyError;
 use policy::web_request::Web;
 use prometheus::Registry;
+use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 
 use crate::care::schedule;
 use crate::child::GRACE;
 use crate::config::{Config, LoadError};
 use crate::git::ProbeError;
-use crate::git_http;
+use crate::git_http::{self, Connection};
 use crate::metrics::Metrics;
 use crate::runner::Runner;
 use crate::state::State;
@@ -134,6 +135,11 @@ fn workers(listener: Listener, state: web::Data<State>) -> io::Result<Workers> {
     let drain = state.runner().config.limits.drain + 2 * GRACE;
     let server = HttpServer::new(move || {
         App::new().app_data(state.clone()).default_service(web::to(git_http::handle))
+    })
+    .on_connect(|socket, data| {
+        let unix = socket.downcast_ref::<UnixStream>().and_then(Connection::of);
+        let tcp = || socket.downcast_ref::<TcpStream>().and_then(Connection::of);
+        unix.or_else(tcp).map(|connection| data.insert(connection));
     })
     .disable_signals()
     // Otherwise a client that is gone is not noticed.

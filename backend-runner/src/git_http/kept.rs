@@ -12,6 +12,8 @@ use tokio::task::spawn_blocking;
 use tokio::time::Instant;
 
 use super::body::RequestBody;
+use super::pass::Connection;
+use super::refusal::Refusal;
 use super::served::{By, Served};
 use super::with_head;
 use crate::cache::digest::Digest;
@@ -34,6 +36,8 @@ pub(super) struct Asked<'a> {
     pub(super) headers: RequestHeaders,
     pub(super) repository: &'a Repository,
     pub(super) started: Instant,
+    /// To cut a client off that stalls.
+    pub(super) connection: Option<&'a Connection>,
     /// Whether nginx has the files of the cache.
     pub(super) accel: bool,
 }
@@ -54,6 +58,12 @@ pub(super) enum Keep {
     Replay(Box<Record>),
     /// It goes to the disk, and the client reads it there.
     Pack(Lead, Reader, u64),
+}
+
+impl From<Keep> for Kept {
+    fn from(keep: Keep) -> Self {
+        Self::AskGit(keep)
+    }
 }
 
 impl Keep {
@@ -82,10 +92,10 @@ impl Asked<'_> {
     }
 
     /// Looks for an answer, or for whoever is getting the same one.
-    pub(super) async fn kept(&self, body: &RequestBody, environment: Vec<Variable>) -> Kept {
+    pub(super) async fn kept(&self, body: &RequestBody, environment: Vec<Variable>) -> Result<Kept, Refusal> {
         let cache = &self.runner.cache;
         let is_v2 = self.headers.protocol == Some("version=2");
-        match (self.decision.service, body) {
+        let kept = match (self.decision.service, body) {
             (Service::AdvertiseUploadPack, _) if is_v2 => {
                 self.replay("capabilities", Subject::Capabilities, environment).await
             }
@@ -99,13 +109,14 @@ impl Asked<'_> {
                         self.replay("ls-refs", Subject::Refs(Some(question), received), environment).await
                     }
                     (Some(Question::Fetch(question)), Some(store)) => {
-                        self.pack(Arc::clone(store), question, environment, received).await
+                        return self.pack(Arc::clone(store), question, environment, received).await;
                     }
                     _ => Kept::AskGit(Keep::Nothing),
                 }
             }
             _ => Kept::AskGit(Keep::Nothing),
-        }
+        };
+        Ok(kept)
     }
 
     /// Looks for an answer in memory.

@@ -6,20 +6,20 @@ use std::time::Duration;
 
 use actix_web::HttpResponse;
 use actix_web::http::header::HeaderName;
-use futures_util::stream;
 use tokio::task::spawn_blocking;
 
 use super::kept::{Asked, Keep, Kept};
+use super::pass::Source;
+use super::refusal::Refusal;
 use super::served::{By, Served};
 use super::with_head;
 use crate::cache::digest::Digest;
-use crate::cache::reader::{self, Reader};
+use crate::cache::reader::Reader;
 use crate::cache::standing::{Standing, tag};
 use crate::cache::store::{Answer, Found, Store, Wanted};
 use crate::cgi::environment::Variable;
 use crate::cgi::response::Head;
 use crate::engine;
-use crate::stream::download::Truncated;
 
 impl Asked<'_> {
     /// Looks for the answer to the fetch `question`.
@@ -29,7 +29,7 @@ impl Asked<'_> {
         question: Digest,
         environment: Vec<Variable>,
         received: u64,
-    ) -> Kept {
+    ) -> Result<Kept, Refusal> {
         for _ in 0..ATTEMPTS {
             let (store, environment) = (Arc::clone(&store), environment.clone());
             let (repository, git) = (self.repository.path.clone(), self.runner.git.program.clone());
@@ -37,27 +37,32 @@ impl Asked<'_> {
                 let wanted = wanted(&repository, &git, &question, &environment)?;
                 Some((wanted.key, store.look(wanted)))
             });
-            let Ok(Some((key, found))) = look.await else { return self.unkept("pass") };
+            let Ok(Some((key, found))) = look.await else { return Ok(self.unkept("pass")) };
             match found {
-                Found::Answer(answer) => return Kept::Answer(self.stored(answer, &key, received)),
+                Found::Answer(answer) => return self.stored(answer, &key, received).map(Kept::Answer),
                 Found::Lead(lead) => {
                     self.runner.metrics.cached(KIND, "miss");
-                    return Kept::AskGit(Keep::pack(lead, received));
+                    return Ok(Keep::pack(lead, received).into());
                 }
                 Found::Join(reader) => {
                     if let Some(response) = self.join(reader, &key, received).await {
                         self.runner.metrics.cached(KIND, "joined");
-                        return Kept::Answer(response);
+                        return response.map(Kept::Answer);
                     }
                 }
-                Found::Pass => return self.unkept("pass"),
+                Found::Pass => return Ok(self.unkept("pass")),
             }
         }
-        self.unkept("pass")
+        Ok(self.unkept("pass"))
     }
 
     /// Follows the git of another request; `None` when that gave no answer.
-    async fn join(&self, reader: Reader, key: &Digest, received: u64) -> Option<HttpResponse> {
+    async fn join(
+        &self,
+        reader: Reader,
+        key: &Digest,
+        received: u64,
+    ) -> Option<Result<HttpResponse, Refusal>> {
         let head = reader.head().await?;
         Some(self.follow(reader, head, key, Served::new(self, By::Joined, received)).await)
     }
@@ -69,35 +74,37 @@ impl Asked<'_> {
         head: Head,
         key: &Digest,
         mut served: Served,
-    ) -> HttpResponse {
+    ) -> Result<HttpResponse, Refusal> {
         if self.accel
             && let Some(name) = reader.kept(PATIENCE).await
         {
             served.add(reader.length().unwrap_or_default());
             let mut served = served.by_nginx();
             served.finish("ok");
-            return self.redirect(head, key, &name);
+            return Ok(self.redirect(head, key, &name));
         }
+        let place = self.runner.limits.stream(self.decision).inspect_err(|_| served.give_up())?;
         let mut response = with_head(head);
         if let Some(length) = reader.length() {
             response.no_chunking(length);
         }
-        response.streaming(stream::unfold(Some((reader, served)), step))
+        Ok(response.streaming(self.pass(Source::Recording(reader), served, place)))
     }
 
-    fn stored(&self, answer: Answer, key: &Digest, received: u64) -> HttpResponse {
+    fn stored(&self, answer: Answer, key: &Digest, received: u64) -> Result<HttpResponse, Refusal> {
         self.runner.metrics.cached(KIND, "hit");
         let head = engine::head("application/x-git-upload-pack-result");
         if self.accel {
             let mut served = Served::new(self, By::Nginx, received);
             served.add(answer.size);
             served.finish("ok");
-            return self.redirect(head, key, &answer.name);
+            return Ok(self.redirect(head, key, &answer.name));
         }
+        let place = self.runner.limits.stream(self.decision)?;
         let served = Served::new(self, By::Cache, received);
         let mut response = with_head(head);
         response.no_chunking(answer.size);
-        response.streaming(stream::unfold(Some((Arc::new(answer), 0, served)), step_in_file))
+        Ok(response.streaming(self.pass(Source::File(Arc::new(answer), 0), served, place)))
     }
 
     fn redirect(&self, head: Head, key: &Digest, name: &str) -> HttpResponse {
@@ -141,47 +148,3 @@ fn wanted(repository: &Path, git: &Path, question: &Digest, environment: &[Varia
     let key = standing.key("pack", environment).and(question).and(&shallow).digest();
     Some(Wanted { key, repository: repository.to_owned(), tag: tag(repository.as_os_str()) })
 }
-
-/// What a client gets next of a recording.
-async fn step(
-    following: Option<(Reader, Served)>,
-) -> Option<(Result<bytes::Bytes, Truncated>, Option<(Reader, Served)>)> {
-    let (mut reader, mut served) = following?;
-    match reader.next().await {
-        Some(Ok(piece)) => {
-            served.add(piece.len() as u64);
-            Some((Ok(piece), Some((reader, served))))
-        }
-        Some(Err(error)) => {
-            served.finish("failed");
-            Some((Err(error), None))
-        }
-        None => {
-            served.finish("ok");
-            None
-        }
-    }
-}
-
-type InFile = (Arc<Answer>, u64, Served);
-
-/// What a client gets next of a file.
-async fn step_in_file(reading: Option<InFile>) -> Option<(Result<bytes::Bytes, Truncated>, Option<InFile>)> {
-    let (answer, position, mut served) = reading?;
-    if position == answer.size {
-        served.finish("ok");
-        return None;
-    }
-    let length = (answer.size - position).min(PIECE);
-    let file = Arc::clone(&answer);
-    let read = spawn_blocking(move || reader::read(&file.file, position, length)).await;
-    let Ok(Ok(piece)) = read else {
-        served.finish("failed");
-        return Some((Err(Truncated), None));
-    };
-    served.add(length);
-    Some((Ok(piece), Some((answer, position + length, served))))
-}
-
-/// How much of a file is read at once.
-const PIECE: u64 = 64 << 10;

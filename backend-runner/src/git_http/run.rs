@@ -120,7 +120,7 @@ impl Run<'_> {
             served.finish(if stopped { "stopped" } else { "failed" });
             return Err(Refusal::Unanswered(if stopped { NoHead::Stopped } else { NoHead::Failed }));
         };
-        Ok(self.asked.follow(reader, head, &key, served).await)
+        self.asked.follow(reader, head, &key, served).await
     }
 
     /// What forgets the repository's packs, if a push is to do that.

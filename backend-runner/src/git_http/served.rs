@@ -65,6 +65,11 @@ impl Served {
         self.sent += sent;
     }
 
+    /// It is refused after all, and accounted for as that.
+    pub(super) fn give_up(&mut self) {
+        self.open = false;
+    }
+
     /// Counts, logs and records it.
     pub(super) fn finish(&mut self, outcome: &'static str) {
         if !std::mem::take(&mut self.open) {

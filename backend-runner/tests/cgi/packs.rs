@@ -134,6 +134,24 @@ fn a_client_that_stands_still_holds_up_nobody() {
 }
 
 #[test]
+fn a_client_that_stops_reading_is_gone_after_the_idle_time() {
+    let stage = Stage::counting(&format!("limits: {{ idle: 1s }}\n{CACHE}"));
+    slow_pack(&stage);
+    // Of the git that is recorded, then of what was kept.
+    for _ in ["recorded", "kept"] {
+        let mut still = stage.connect();
+        still.send(&request(&stage, 0)).unwrap();
+        still.head().unwrap();
+        assert!(ask(&stage, 1).complete, "others go on");
+        eventually("the connection is cut", || still.send(b" ").is_err());
+        while still.chunk().is_ok_and(|chunk| !chunk.is_empty()) {}
+        assert!(still.chunk().is_err(), "the answer was not whole");
+        eventually("the pack is kept", || kept(&stage).len() == 1);
+    }
+    assert_eq!(packs_made(&stage), 1);
+}
+
+#[test]
 fn what_is_kept_survives_a_restart_and_what_was_damaged_does_not() {
     // git is told where the hooks are, so that is part of the question.
     let hooks = tempfile::tempdir().unwrap();
