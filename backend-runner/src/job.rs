@@ -109,8 +109,8 @@ async fn keep(record: Option<Box<Record>>, report: &mut Report, outcome: &'stati
     let Some(record) = record else { return };
     let said = report.head.take().zip(report.copy.take());
     let said = said.filter(|_| outcome == "ok" && report.complaints.is_empty());
-    let Some((head, chunks)) = said else { return };
-    let keep = move || record.keep(Said { head, chunks });
+    let Some((head, body)) = said else { return };
+    let keep = move || record.keep(Said { head, body });
     if tokio::task::spawn_blocking(keep).await.unwrap_or_default() {
         metrics.cached("replay", "stored");
     }

@@ -5,6 +5,7 @@
 //! complete push; a child that stops reading is left to finish its answer; the answer's end is only reported as good when the
 //! child was not killed. Nothing here knows about HTTP.
 
+pub mod budget;
 mod commands;
 pub mod download;
 mod feed;
@@ -18,13 +19,13 @@ pub mod whole;
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use crate::cgi::response::{Head, ResponseError};
 use crate::child::{Child, Exit, SpawnError};
 
+pub use self::download::Copied;
 pub use self::feed::Source;
 use self::head::Pending;
 pub use self::head::{HeadSender, NoHead};
@@ -103,7 +104,7 @@ pub struct Report {
     /// The head git answered with, if it got that far.
     pub head: Option<Head>,
     /// The whole body of a good answer, when a copy was asked for.
-    pub copy: Option<Vec<Bytes>>,
+    pub copy: Option<Copied>,
     /// Bytes of the request's body that reached git.
     pub received: u64,
     /// Bytes of the answer's body.

@@ -22,6 +22,8 @@ use super::standing::Standing;
 use super::volume;
 use super::witness::Witness;
 use crate::cgi::response::Head;
+use crate::stream::Copied;
+use crate::stream::budget::{Budget, Draw};
 
 /// Recorded answers, the least useful forgotten first.
 #[derive(Debug)]
@@ -29,7 +31,8 @@ pub struct Replay {
     answers: Cache<Digest, Arc<Answer>>,
     /// What is being recorded.
     flights: Mutex<HashMap<Digest, watch::Receiver<()>>>,
-    largest: usize,
+    budget: Budget,
+    is_on: bool,
 }
 
 /// A recorded answer.
@@ -100,27 +103,27 @@ pub struct Record {
 pub struct Said {
     /// The head.
     pub head: Head,
-    /// The body, as it came.
-    pub chunks: Vec<Bytes>,
+    /// The body.
+    pub body: Copied,
 }
 
 /// How long a request waits for another one's answer before it asks git itself.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 impl Replay {
-    /// Keeps at most `memory` bytes.
+    /// Keeps at most `memory` bytes. What is being recorded takes a quarter of that besides, and for a moment as much again.
     #[must_use]
     pub fn new(memory: u64) -> Self {
         let weight = |_: &Digest, answer: &Arc<Answer>| u32::try_from(answer.weight()).unwrap_or(u32::MAX);
         let answers = Cache::builder().max_capacity(memory).weigher(weight).build();
         let largest = usize::try_from(memory / 4).unwrap_or(usize::MAX).min(LARGEST);
-        Self { answers, flights: Mutex::default(), largest }
+        Self { answers, flights: Mutex::default(), budget: Budget::new(largest), is_on: largest > 0 }
     }
 
-    /// The largest body that is recorded; 0 when nothing is.
+    /// Whether anything is recorded.
     #[must_use]
-    pub fn largest(&self) -> usize {
-        self.largest
+    pub fn is_on(&self) -> bool {
+        self.is_on
     }
 
     /// Looks for the answer to `ask`; when there is none that holds, somebody gets to record it.
@@ -186,7 +189,7 @@ impl Replay {
     }
 }
 
-/// No single answer is larger: a hundred thousand refs have a tenth of it.
+/// All that are being recorded, so no single answer is larger: a hundred thousand refs have a tenth of it.
 const LARGEST: usize = 64 << 20;
 
 impl Ask {
@@ -201,17 +204,17 @@ impl Ask {
 }
 
 impl Record {
-    /// The largest body worth collecting.
+    /// The memory for a copy.
     #[must_use]
-    pub fn largest(&self) -> usize {
-        self.replay.largest
+    pub fn draw(&self) -> Draw {
+        self.replay.budget.draw()
     }
 
     /// Keeps what git said, if nothing has changed meanwhile. Reads files: for a thread that may wait.
     #[must_use]
     pub fn keep(self, said: Said) -> bool {
         let mut framing = Framing::default();
-        said.chunks.iter().for_each(|chunk| framing.follow(chunk));
+        said.body.chunks.iter().for_each(|chunk| framing.follow(chunk));
         let Ask { standing, repository, git, key, .. } = &self.ask;
         let is_good = said.head.status.as_u16() == 200 && framing.is_complete();
         let is_same = || {
@@ -222,7 +225,7 @@ impl Record {
         if !is_good || !is_same() {
             return false;
         }
-        let body = said.chunks.concat().into();
+        let body = said.body.chunks.concat().into();
         let answer = Answer { head: said.head, body, witness: self.witness.clone(), epoch: self.epoch };
         self.replay.answers.insert(*key, Arc::new(answer));
         true

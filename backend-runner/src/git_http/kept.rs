@@ -123,7 +123,7 @@ impl Asked<'_> {
     async fn replay(&self, kind: &'static str, subject: Subject, environment: Vec<Variable>) -> Kept {
         let runner = self.runner;
         let (repository, git) = (self.repository.path.clone(), runner.git.program.clone());
-        if runner.cache.replay.largest() == 0 {
+        if !runner.cache.replay.is_on() {
             return Kept::AskGit(Keep::Nothing);
         }
         let standing = spawn_blocking({

@@ -71,7 +71,7 @@ impl Run<'_> {
             Keep::Pack(lead, reader, received) => (None, Some((lead, reader, received))),
         };
         let (from_git, answer_body) =
-            record.as_ref().map_or_else(download::channel, |record| download::copying(record.largest()));
+            record.as_ref().map_or_else(download::channel, |record| download::copying(record.draw()));
         let (head_sender, head) = oneshot::channel();
         let (success, succeeded) = oneshot::channel();
         runner.start(Job {

@@ -10,10 +10,12 @@ use bytes::Bytes;
 use futures_util::Stream;
 use tokio::sync::{mpsc, oneshot};
 
+use super::budget::Draw;
+
 /// Chunks between child and client, each of at most 64 KiB or so.
 const CHUNKS: usize = 4;
 
-/// The same where a copy is kept anyway, so that git can end before its client has read.
+/// The same while a copy is kept anyway, so that git can end before its client has read: they are the copy's bytes.
 const CHUNKS_COPIED: usize = 256;
 
 /// The answer broke off.
@@ -30,14 +32,17 @@ pub struct Gone;
 pub struct Sender {
     chunks: mpsc::Sender<Bytes>,
     end: oneshot::Sender<()>,
-    copy: Option<Copy>,
+    copy: Option<Copied>,
+    /// For what is on its way of a copy that became too much.
+    given_up: Option<Draw>,
 }
 
 /// What was passed on, kept by the way as long as it is not too much.
 #[derive(Debug)]
-struct Copy {
-    chunks: Vec<Bytes>,
-    left: usize,
+pub struct Copied {
+    /// As it came.
+    pub chunks: Vec<Bytes>,
+    draw: Draw,
 }
 
 /// The response body.
@@ -53,16 +58,17 @@ pub fn channel() -> (Sender, Body) {
     with(CHUNKS, None)
 }
 
-/// A channel for an answer of which a copy is kept, if it has at most `largest` bytes. A small one does not wait for its client.
+/// A channel for an answer of which a copy is kept, as long as `draw` gets the bytes for it. A small one does not wait for its
+/// client.
 #[must_use]
-pub fn copying(largest: usize) -> (Sender, Body) {
-    with(CHUNKS_COPIED, Some(Copy { chunks: Vec::new(), left: largest }))
+pub fn copying(draw: Draw) -> (Sender, Body) {
+    with(CHUNKS_COPIED, Some(Copied { chunks: Vec::new(), draw }))
 }
 
-fn with(chunks: usize, copy: Option<Copy>) -> (Sender, Body) {
+fn with(chunks: usize, copy: Option<Copied>) -> (Sender, Body) {
     let (sender, chunks) = mpsc::channel(chunks);
     let (end, ended) = oneshot::channel();
-    (Sender { chunks: sender, end, copy }, Body { chunks, end: ended })
+    (Sender { chunks: sender, end, copy, given_up: None }, Body { chunks, end: ended })
 }
 
 impl Sender {
@@ -71,14 +77,18 @@ impl Sender {
     /// # Errors
     /// When nobody reads the answer any more.
     pub async fn send(&mut self, chunk: Bytes) -> Result<(), Gone> {
-        if let Some(copy) = &mut self.copy {
-            match copy.left.checked_sub(chunk.len()) {
-                Some(left) => {
-                    copy.left = left;
-                    copy.chunks.push(chunk.clone());
-                }
-                None => self.copy = None,
+        if let Some(mut copied) = self.copy.take() {
+            if copied.draw.take(chunk.len()) {
+                copied.chunks.push(chunk.clone());
+                self.copy = Some(copied);
+            } else {
+                self.given_up = Some(copied.draw);
             }
+        }
+        if self.copy.is_none() {
+            let most = self.chunks.max_capacity() - CHUNKS + 1;
+            drop(self.chunks.reserve_many(most).await.map_err(|_| Gone)?);
+            self.given_up = None;
         }
         self.chunks.send(chunk).await.map_err(|_| Gone)
     }
@@ -90,9 +100,9 @@ impl Sender {
 
     /// The answer is complete. Gives back its copy, if there is one.
     #[must_use]
-    pub fn end(self) -> Option<Vec<Bytes>> {
+    pub fn end(self) -> Option<Copied> {
         let _ = self.end.send(());
-        self.copy.map(|copy| copy.chunks)
+        self.copy
     }
 }
 
@@ -112,9 +122,10 @@ impl Stream for Body {
 
 #[cfg(test)]
 mod tests {
-    use futures_util::StreamExt;
+    use futures_util::{FutureExt, StreamExt};
 
     use super::*;
+    use crate::stream::budget::Budget;
 
     #[tokio::test]
     async fn an_answer_ends_well_only_when_told_to() {
@@ -145,10 +156,27 @@ mod tests {
     #[tokio::test]
     async fn a_copy_is_kept_of_what_is_small_enough() {
         for (largest, kept) in [(8, true), (7, false)] {
-            let (mut sender, _body) = copying(largest);
+            let (mut sender, _body) = copying(Budget::new(largest).draw());
             sender.send(Bytes::from_static(b"0006")).await.unwrap();
             sender.send(Bytes::from_static(b"ab00")).await.unwrap();
             assert_eq!(sender.end().is_some(), kept);
         }
+    }
+    #[tokio::test]
+    async fn what_is_not_copied_waits_for_its_client() {
+        let budget = Budget::new(10 * CHUNKS);
+        let (mut sender, mut body) = copying(budget.draw());
+        let chunk = Bytes::from_static(b"0123456789");
+        for _ in 0..CHUNKS {
+            sender.send(chunk.clone()).await.unwrap();
+        }
+        assert!(sender.send(chunk.clone()).now_or_never().is_none(), "there is room for a copy's only");
+        assert!(!budget.draw().take(1), "they are on their way");
+        for _ in 0..2 {
+            assert_eq!(body.next().await.unwrap().unwrap(), chunk);
+            assert!(sender.send(chunk.clone()).now_or_never().unwrap().is_ok());
+            assert!(budget.draw().take(10 * CHUNKS));
+        }
+        assert!(sender.end().is_none());
     }
 }
