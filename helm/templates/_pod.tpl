@@ -83,7 +83,7 @@ annotations:
 
 {{/* What a daemon reads only at its start, besides what is in the pod template anyway. */}}
 {{- define "gitward.pod.restart" -}}
-{{- dict "listen" .Values.listenAddress "capacity" (dig "cache" "capacity" "" .Values.authd.config) | toJson -}}
+{{- dict "listen" .Values.listenAddress "capacity" (dig "cache" "capacity" "" .Values.authd.config) "audit" (list .Values.audit.enabled .Values.audit.path) | toJson -}}
 {{- if eq .Values.mode "all-in-one" -}}{{- include "gitward.nginx.files" . -}}{{- end -}}
 {{- end -}}
 

@@ -4,7 +4,8 @@
 {{- $v := .Values -}}
 {{- $warnings := list -}}
 {{- if not (or $v.policy.text $v.policy.existingConfigMap) -}}
-{{- $warnings = append $warnings "There is no policy, so nobody may do anything: set policy.text." -}}
+{{- $none := ternary "There is no policy, so no rule about branches holds: set policy.text to what the authd in front has." "There is no policy, so nobody may do anything: set policy.text." (eq $v.mode "git-only") -}}
+{{- $warnings = append $warnings $none -}}
 {{- end -}}
 {{- if and (ne $v.mode "git-only") (not (or $v.users.text $v.users.existingSecret $v.ldap.enabled $v.authd.extraDirectories)) -}}
 {{- $warnings = append $warnings "There is no directory, so nobody can log in: set users.text or ldap." -}}

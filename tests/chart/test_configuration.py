@@ -97,6 +97,7 @@ RESTARTED = {
     "trustedProxies": ["192.0.2.1"],
     "authd.config": {"cache": {"capacity": 7}},
     "listenAddress": "[::]",
+    "audit.enabled": False,
     "stop.drainSeconds": 7200,
 }
 

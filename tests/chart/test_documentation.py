@@ -70,6 +70,11 @@ def test_what_works_and_is_risky_is_said_after_an_install(setting, warning):
     assert warning in notes(setting)
 
 
+def test_backend_runner_alone_is_not_spoken_of_as_if_authd_were_with_it():
+    said = notes("mode=git-only", "signingKey.existingSecret=key")
+    assert "no rule about branches holds" in said and "nobody may do anything" not in said and "-c authd" not in said
+
+
 def leaves(node: dict, path: str = "") -> list[str]:
     """The values of the schema: whatever has a description."""
     found = []
