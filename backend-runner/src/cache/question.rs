@@ -46,10 +46,13 @@ pub fn question(body: &[u8]) -> Option<Question> {
     }
 }
 
-/// The client's name and its session: the only lines that do not matter.
+/// The client's name: the only line that does not matter. Whatever git might not take instead would end the answer for
+/// everybody who asks the same meanwhile: a session id that nobody asked for, a line that is too long for a packet.
 fn tells_who(line: &[u8]) -> bool {
-    line.starts_with(b"agent=") || line.starts_with(b"session-id=")
+    line.starts_with(b"agent=") && line.len() <= LONGEST_AGENT
 }
+
+const LONGEST_AGENT: usize = 1024;
 
 /// A fetch whose answer is a pack made from objects alone: no ref is named, and nothing is left to negotiate.
 fn is_settled(arguments: &[&[u8]]) -> bool {
@@ -114,7 +117,7 @@ mod tests {
     fn who_asks_does_not_matter_and_what_is_asked_does() {
         let asked = |lines: &[&str]| question(&body(lines)).unwrap();
         let plain = asked(&["command=fetch", "object-format=sha1", "|", WANT, "done"]);
-        for agent in ["agent=git/2.47", "agent=JGit", "session-id=1"] {
+        for agent in ["agent=git/2.47", "agent=JGit"] {
             assert_eq!(asked(&["command=fetch", agent, "object-format=sha1", "|", WANT, "done"]), plain);
         }
         for other in [
@@ -143,6 +146,8 @@ mod tests {
             &["command=fetch", "|", WANT, "brand-new", "done"],
             &["command=fetch", "server-option=x", "|", WANT, "done"],
             &["command=fetch", "promisor-remote=x", "|", WANT, "done"],
+            &["command=fetch", "session-id=x", "|", WANT, "done"],
+            &["command=fetch", &format!("agent={}", "x".repeat(65_520)), "|", WANT, "done"],
             &["command=fetch", "|", WANT, "|", "done"],
             &["command=fetch", "|", "done"],
             &["command=ls-refs", "server-option=x"],

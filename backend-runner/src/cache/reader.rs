@@ -38,6 +38,16 @@ impl Reader {
         .await
     }
 
+    /// Waits until there is something to send, so that a git that dies before it has spoken costs its own client the answer and
+    /// nobody else; `None` when there will be nothing.
+    pub async fn begun(&self) -> Option<Head> {
+        self.wait(|state| match state.has_spoken() {
+            true => Some(state.head.clone()),
+            false => state.end.map(|_| None),
+        })
+        .await
+    }
+
     /// The name the answer is kept under, if that is known within `patience`.
     pub async fn kept(&self, patience: Duration) -> Option<String> {
         let known = self.wait(|state| match &state.fate {

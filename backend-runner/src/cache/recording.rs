@@ -178,6 +178,11 @@ impl Recording {
 }
 
 impl State {
+    /// Whether any of the answer's body has come.
+    pub(super) fn has_spoken(&self) -> bool {
+        self.on_disk > 0 || self.spilled
+    }
+
     fn has_room(&self) -> Option<bool> {
         if self.readers.is_empty() {
             return None;
@@ -281,6 +286,22 @@ mod tests {
             assert!(reader.await.unwrap().is_err());
         }
         assert!(recording.join().is_none());
+    }
+
+    #[tokio::test]
+    async fn an_answer_without_a_word_is_for_nobody_who_joined_it() {
+        for end in [End::Well, End::Broken, End::Never] {
+            let (_directory, recording) = recording();
+            let joined = recording.join().unwrap();
+            recording.begin(crate::engine::head("a/b"));
+            recording.end(end);
+            assert_eq!(joined.begun().await, None, "{end:?}");
+        }
+        let (_directory, recording) = recording();
+        let joined = recording.join().unwrap();
+        recording.begin(crate::engine::head("a/b"));
+        recording.write(&[Bytes::from_static(b"word")]).unwrap();
+        assert!(joined.begun().await.is_some());
     }
 
     #[tokio::test]

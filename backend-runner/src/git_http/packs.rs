@@ -63,7 +63,7 @@ impl Asked<'_> {
         key: &Digest,
         received: u64,
     ) -> Option<Result<HttpResponse, Refusal>> {
-        let head = reader.head().await?;
+        let head = reader.begun().await?;
         Some(self.follow(reader, head, key, Served::new(self, By::Joined, received)).await)
     }
 
