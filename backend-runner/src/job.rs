@@ -109,11 +109,15 @@ async fn keep(record: Option<Box<Record>>, report: &mut Report, outcome: &'stati
     let Some(record) = record else { return };
     let said = report.head.take().zip(report.copy.take());
     let said = said.filter(|_| outcome == "ok" && report.complaints.is_empty());
-    let Some((head, body)) = said else { return };
-    let keep = move || record.keep(Said { head, body });
-    if tokio::task::spawn_blocking(keep).await.unwrap_or_default() {
-        metrics.cached("replay", "stored");
-    }
+    let kind = record.kind();
+    let kept = match said {
+        Some((head, body)) => {
+            let keep = move || record.keep(Said { head, body });
+            tokio::task::spawn_blocking(keep).await.unwrap_or_default()
+        }
+        None => false,
+    };
+    metrics.cached(kind, if kept { "stored" } else { "dropped" });
 }
 
 /// Closes a push's directory where waiting for the file system is allowed. A directory that cannot be read leaves an account

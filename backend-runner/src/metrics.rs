@@ -32,6 +32,30 @@ pub struct Metrics {
     reload_success: IntGauge,
 }
 
+/// What a cache is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AnswerKind {
+    /// What the server can do.
+    Capabilities,
+    /// Refs, of clients before v2 and before a push.
+    Advertisement,
+    /// Refs, of v2.
+    LsRefs,
+    /// A pack.
+    Fetch,
+}
+
+impl AnswerKind {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Capabilities => "capabilities",
+            Self::Advertisement => "advertisement",
+            Self::LsRefs => "ls-refs",
+            Self::Fetch => "fetch",
+        }
+    }
+}
+
 /// The files a reload reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConfigFile {
@@ -144,9 +168,9 @@ impl Metrics {
         self.bytes.with_label_values(&["sent"]).inc_by(sent);
     }
 
-    /// A cache was asked; both words are of closed sets.
-    pub fn cached(&self, kind: &'static str, outcome: &'static str) {
-        self.cache.with_label_values(&[kind, outcome]).inc();
+    /// A cache was asked, or has or has not kept an answer; `outcome` is of a closed set.
+    pub fn cached(&self, kind: AnswerKind, outcome: &'static str) {
+        self.cache.with_label_values(&[kind.as_str(), outcome]).inc();
     }
 
     /// A configuration came into use.

@@ -263,4 +263,36 @@ mod tests {
             assert_eq!(left, 1, "only the lock");
         }
     }
+
+    #[tokio::test]
+    async fn what_an_earlier_daemon_left_is_read_by_one_for_all() {
+        let directory = tempfile::tempdir().unwrap();
+        let first = store(directory.path());
+        let (job, saying) = job(400);
+        let lead = lead(&first);
+        let reader = lead.reader().unwrap();
+        let recording = tokio::spawn(record(lead, job));
+        all(reader).await;
+        saying.await.unwrap();
+        assert_eq!(recording.await.unwrap(), "stored");
+        drop(first);
+        let store = store(directory.path());
+        let look = || {
+            let wanted =
+                Wanted { key: [1; 32], repository: store.directory().to_owned(), tag: String::new() };
+            let store = Arc::clone(&store);
+            spawn_blocking(move || store.look(wanted))
+        };
+        let asked: Vec<_> = (0..8).map(|_| look()).collect();
+        for found in asked {
+            match found.await.unwrap() {
+                Found::Answer(_) => {}
+                Found::Proving(mut proof) => {
+                    let _ = proof.changed().await;
+                    assert!(matches!(look().await.unwrap(), Found::Answer(_)));
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+    }
 }

@@ -22,6 +22,7 @@ use super::standing::Standing;
 use super::volume;
 use super::witness::Witness;
 use crate::cgi::response::Head;
+use crate::metrics::AnswerKind;
 use crate::stream::Copied;
 use crate::stream::budget::{Budget, Draw};
 
@@ -50,6 +51,8 @@ pub struct Answer {
 /// What is asked, and of what the answer depends on.
 #[derive(Clone, Debug)]
 pub struct Ask {
+    /// For the metrics.
+    pub kind: AnswerKind,
     /// The whole question as a key, its standing included.
     pub key: Digest,
     /// The standing.
@@ -229,6 +232,12 @@ impl Record {
         let answer = Answer { head: said.head, body, witness: self.witness.clone(), epoch: self.epoch };
         self.replay.answers.insert(*key, Arc::new(answer));
         true
+    }
+
+    /// What is recorded, for the metrics.
+    #[must_use]
+    pub fn kind(&self) -> AnswerKind {
+        self.ask.kind
     }
 
     /// Whose answer it is.

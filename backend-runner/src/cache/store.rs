@@ -5,7 +5,7 @@
 //! directory belongs to one daemon, and everything that is known of a file is in its name: what a restart finds is checked by its
 //! sum before it is first used, and whoever removes a file (`backend-runner purge`) has removed the answer.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, hash_map};
 use std::fs::{DirBuilder, File, Permissions};
 use std::io::{self, Read};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
@@ -18,6 +18,7 @@ use flate2::Crc;
 use moka::sync::Cache;
 use prometheus::IntGauge;
 use rustix::fs::{FlockOperation, flock};
+use tokio::sync::watch;
 
 use super::digest::Digest;
 use super::index::{Entry, Index};
@@ -38,6 +39,8 @@ pub struct Store {
     index: Mutex<Index>,
     /// Answers in the making.
     flights: Mutex<HashMap<Digest, Flight>>,
+    /// Answers an earlier daemon left, while they are read for the first time.
+    proofs: Mutex<HashMap<Digest, watch::Receiver<()>>>,
     /// Questions that were asked once.
     asked: Cache<Digest, ()>,
     /// Files that nginx may be about to open.
@@ -75,6 +78,8 @@ pub struct Wanted {
 pub enum Found {
     /// It is here.
     Answer(Answer),
+    /// It is here, but somebody else is making sure of it. Ask again when that is over.
+    Proving(watch::Receiver<()>),
     /// git is saying it.
     Join(Reader),
     /// Ask git, and record what it says.
@@ -129,6 +134,7 @@ impl Store {
             rules: Mutex::new(Rules::of(settings)),
             index: Mutex::default(),
             flights: Mutex::default(),
+            proofs: Mutex::default(),
             asked: Cache::builder().max_capacity(ASKED).time_to_live(settings.ttl).build(),
             leaving: Mutex::default(),
             parts: AtomicU64::new(0),
@@ -153,10 +159,10 @@ impl Store {
     /// Looks for the answer to a question; when there is none, somebody gets to record it. Reads files: for a thread that may
     /// wait.
     pub fn look(self: &Arc<Self>, wanted: Wanted) -> Found {
-        if let Some(answer) = self.find(&wanted) {
-            return Found::Answer(answer);
+        match self.find(&wanted) {
+            Some(found) => found,
+            None => self.join_or_lead(wanted),
         }
-        self.join_or_lead(wanted)
     }
 
     fn join_or_lead(self: &Arc<Self>, wanted: Wanted) -> Found {
@@ -169,7 +175,7 @@ impl Store {
         // It may have come in while nobody held the lock.
         if self.index().contains(&wanted.key) {
             drop(flights);
-            return self.find(&wanted).map_or(Found::Pass, Found::Answer);
+            return self.find(&wanted).unwrap_or(Found::Pass);
         }
         if !self.admits(&wanted.key) {
             return Found::Pass;
@@ -187,11 +193,26 @@ impl Store {
         }
     }
 
-    /// The kept answer, if its file is what was written.
-    fn find(&self, wanted: &Wanted) -> Option<Answer> {
+    /// The kept answer, if its file is what was written. One asker reads all of a file that this process has not written.
+    fn find(&self, wanted: &Wanted) -> Option<Found> {
         let entry = self.index().touch(&wanted.key)?.clone();
+        if entry.proven.is_some() {
+            return self.find_proven(wanted, &entry).map(Found::Answer);
+        }
+        let (proven, proving) = watch::channel(());
+        match self.proofs().entry(wanted.key) {
+            hash_map::Entry::Occupied(other) => return Some(Found::Proving(other.get().clone())),
+            hash_map::Entry::Vacant(free) => _ = free.insert(proving),
+        }
+        let found = self.find_proven(wanted, &entry);
+        self.proofs().remove(&wanted.key);
+        drop(proven);
+        found.map(Found::Answer)
+    }
+
+    fn find_proven(&self, wanted: &Wanted, entry: &Entry) -> Option<Answer> {
         let is_old = entry.name.created < now().saturating_sub(self.rules().ttl.as_secs());
-        let answer = if is_old { None } else { self.open_proven(&entry) };
+        let answer = if is_old { None } else { self.open_proven(entry) };
         let mut index = self.index();
         let Some((file, stamp)) = answer else {
             let removed = index.remove(&wanted.key);
@@ -208,9 +229,8 @@ impl Store {
 
     /// By its stamp when this process has written or read all of it before, else by its sum.
     fn open_proven(&self, entry: &Entry) -> Option<(File, Stamp)> {
-        let path = self.path(&entry.name);
-        let file = File::open(&path).ok()?;
-        let stamp = Stamp::of(&path).ok()??;
+        let file = File::open(self.path(&entry.name)).ok()?;
+        let stamp = Stamp::of_file(&file).ok()?;
         if stamp.size() != entry.name.size || entry.proven.is_some_and(|proven| proven != stamp) {
             return None;
         }
@@ -248,6 +268,10 @@ impl Store {
 
     pub(super) fn index(&self) -> MutexGuard<'_, Index> {
         self.index.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn proofs(&self) -> MutexGuard<'_, HashMap<Digest, watch::Receiver<()>>> {
+        self.proofs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn flights(&self) -> MutexGuard<'_, HashMap<Digest, Flight>> {

@@ -11,7 +11,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use rustix::fs::{FileType, Mode, OFlags, Stat, lstat, open, stat};
+use rustix::fs::{FileType, Mode, OFlags, Stat, fstat, lstat, open, stat};
 use rustix::io::Errno;
 
 use super::digest::{Digest, Parts};
@@ -172,6 +172,14 @@ impl Stamp {
     /// When there is none.
     pub fn of_target(path: &Path) -> Result<Self, Errno> {
         stat(path).map(Self::from)
+    }
+
+    /// The stamp of an open file.
+    ///
+    /// # Errors
+    /// When that cannot be told.
+    pub fn of_file(file: &File) -> Result<Self, Errno> {
+        fstat(file).map(Self::from)
     }
 
     /// For a key.

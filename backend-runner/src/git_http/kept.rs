@@ -8,14 +8,13 @@ use std::sync::Arc;
 use actix_web::HttpResponse;
 use policy::decision::Decision;
 use policy::git_request::Service;
-use tokio::task::spawn_blocking;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::body::RequestBody;
 use super::pass::Connection;
 use super::refusal::Refusal;
 use super::served::{By, Served};
-use super::with_head;
+use super::{STORAGE, with_head};
 use crate::cache::digest::Digest;
 use crate::cache::lead::Lead;
 use crate::cache::question::{Question, question};
@@ -24,6 +23,7 @@ use crate::cache::replay::{Ask, Known, Record};
 use crate::cache::standing::Standing;
 use crate::cgi::environment::{RequestHeaders, Variable};
 use crate::engine::{self, EngineKind};
+use crate::metrics::AnswerKind;
 use crate::repository::Repository;
 use crate::runner::Runner;
 use crate::stream::whole::Whole;
@@ -97,16 +97,17 @@ impl Asked<'_> {
         let is_v2 = self.headers.protocol == Some("version=2");
         let kept = match (self.decision.service, body) {
             (Service::AdvertiseUploadPack, _) if is_v2 => {
-                self.replay("capabilities", Subject::Capabilities, environment).await
+                self.replay(AnswerKind::Capabilities, Subject::Capabilities, environment).await
             }
             (Service::AdvertiseUploadPack | Service::AdvertiseReceivePack, _) => {
-                self.replay("advertisement", Subject::Refs(None, 0), environment).await
+                self.replay(AnswerKind::Advertisement, Subject::Refs(None, 0), environment).await
             }
             (Service::UploadPack, RequestBody::Whole(Whole::Memory(bytes))) if is_v2 => {
                 let received = bytes.len() as u64;
                 match (question(bytes), &cache.packs) {
                     (Some(Question::LsRefs(question)), _) => {
-                        self.replay("ls-refs", Subject::Refs(Some(question), received), environment).await
+                        self.replay(AnswerKind::LsRefs, Subject::Refs(Some(question), received), environment)
+                            .await
                     }
                     (Some(Question::Fetch(question)), Some(store)) => {
                         return self.pack(Arc::clone(store), question, environment, received).await;
@@ -120,17 +121,17 @@ impl Asked<'_> {
     }
 
     /// Looks for an answer in memory.
-    async fn replay(&self, kind: &'static str, subject: Subject, environment: Vec<Variable>) -> Kept {
+    async fn replay(&self, kind: AnswerKind, subject: Subject, environment: Vec<Variable>) -> Kept {
         let runner = self.runner;
         let (repository, git) = (self.repository.path.clone(), runner.git.program.clone());
         if !runner.cache.replay.is_on() {
             return Kept::AskGit(Keep::Nothing);
         }
-        let standing = spawn_blocking({
+        let standing = runner.runtime.spawn_blocking({
             let (repository, git) = (repository.clone(), git.clone());
             move || Standing::of(&repository, &git)
         });
-        let Ok(Some(standing)) = standing.await else {
+        let Ok(Ok(Some(standing))) = timeout(STORAGE, standing).await else {
             runner.metrics.cached(kind, "pass");
             return Kept::AskGit(Keep::Nothing);
         };
@@ -142,8 +143,10 @@ impl Asked<'_> {
         };
         let key = question.iter().fold(key, |key, question| key.and(question)).digest();
         let borrows = service == Service::AdvertiseReceivePack;
-        let ask = Ask { key, standing, repository, git, refs, borrows };
-        let known = runner.cache.replay.look(ask, &runner.cache.epochs).await;
+        let ask = Ask { kind, key, standing, repository, git, refs, borrows };
+        let known = timeout(STORAGE, runner.cache.replay.look(ask, &runner.cache.epochs))
+            .await
+            .unwrap_or(Known::Pass);
         runner.metrics.cached(kind, known.outcome());
         match known {
             Known::Answer(answer) => {

@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use actix_web::HttpResponse;
 use actix_web::http::header::HeaderName;
-use tokio::task::spawn_blocking;
+use tokio::time::timeout;
 
 use super::kept::{Asked, Keep, Kept};
 use super::pass::Source;
 use super::refusal::Refusal;
 use super::served::{By, Served};
-use super::with_head;
+use super::{STORAGE, with_head};
 use crate::cache::digest::Digest;
 use crate::cache::reader::Reader;
 use crate::cache::standing::{Standing, tag};
@@ -20,6 +20,7 @@ use crate::cache::store::{Answer, Found, Store, Wanted};
 use crate::cgi::environment::Variable;
 use crate::cgi::response::Head;
 use crate::engine;
+use crate::metrics::AnswerKind;
 
 impl Asked<'_> {
     /// Looks for the answer to the fetch `question`.
@@ -33,16 +34,23 @@ impl Asked<'_> {
         for _ in 0..ATTEMPTS {
             let (store, environment) = (Arc::clone(&store), environment.clone());
             let (repository, git) = (self.repository.path.clone(), self.runner.git.program.clone());
-            let look = spawn_blocking(move || {
+            let look = self.runner.runtime.spawn_blocking(move || {
                 let wanted = wanted(&repository, &git, &question, &environment)?;
                 Some((wanted.key, store.look(wanted)))
             });
-            let Ok(Some((key, found))) = look.await else { return Ok(self.unkept("pass")) };
+            let Ok(Ok(Some((key, found)))) = timeout(STORAGE, look).await else {
+                return Ok(self.unkept("pass"));
+            };
             match found {
                 Found::Answer(answer) => return self.stored(answer, &key, received).map(Kept::Answer),
                 Found::Lead(lead) => {
                     self.runner.metrics.cached(KIND, "miss");
                     return Ok(Keep::pack(lead, received).into());
+                }
+                Found::Proving(mut proof) => {
+                    if timeout(STORAGE, proof.changed()).await.is_err() {
+                        return Ok(self.unkept("pass"));
+                    }
                 }
                 Found::Join(reader) => {
                     if let Some(response) = self.join(reader, &key, received).await {
@@ -120,8 +128,8 @@ impl Asked<'_> {
     }
 }
 
-/// The name of these answers in the metrics.
-const KIND: &str = "fetch";
+/// These answers in the metrics.
+const KIND: AnswerKind = AnswerKind::Fetch;
 
 /// How often another request's git is joined before this one runs its own.
 const ATTEMPTS: usize = 3;

@@ -22,6 +22,7 @@ use crate::cache::standing::tag;
 use crate::cgi::environment::{self, RulesForGit, Settings, Variable};
 use crate::engine::Plan;
 use crate::job::Job;
+use crate::metrics::AnswerKind;
 use crate::push::directory::PushDirectory;
 use crate::stream::{NoHead, Streams, download};
 
@@ -113,7 +114,7 @@ impl Run<'_> {
         let runner = self.asked.runner;
         let mut served = Served::new(&self.asked, By::Led, received);
         let (key, metrics) = (*lead.key(), runner.metrics.clone());
-        let recording = async move { metrics.cached("fetch", recorder::record(lead, job).await) };
+        let recording = async move { metrics.cached(AnswerKind::Fetch, recorder::record(lead, job).await) };
         runner.jobs.spawn_on(recording, &runner.runtime);
         let Some(head) = reader.head().await else {
             let stopped = runner.stop.is_cancelled();
