@@ -23,6 +23,7 @@ use crate::cache::replay::{Ask, Known, Record};
 use crate::cache::standing::Standing;
 use crate::cgi::environment::{RequestHeaders, Variable};
 use crate::engine::{self, EngineKind};
+use crate::limits::Permit;
 use crate::metrics::AnswerKind;
 use crate::repository::Repository;
 use crate::runner::Runner;
@@ -54,6 +55,8 @@ pub(super) enum Kept {
 pub(super) enum Keep {
     /// No more.
     Nothing,
+    /// No more, and the request has its place already.
+    Placed(Permit),
     /// It goes to the memory.
     Replay(Box<Record>),
     /// It goes to the disk, and the client reads it there.

@@ -20,6 +20,7 @@ use crate::cache::store::{Answer, Found, Store, Wanted};
 use crate::cgi::environment::Variable;
 use crate::cgi::response::Head;
 use crate::engine;
+use crate::limits::Permit;
 use crate::metrics::AnswerKind;
 
 impl Asked<'_> {
@@ -53,9 +54,8 @@ impl Asked<'_> {
                     }
                 }
                 Found::Join(reader) => {
-                    if let Some(response) = self.join(reader, &key, received).await {
-                        self.runner.metrics.cached(KIND, "joined");
-                        return response.map(Kept::Answer);
+                    if let Some(kept) = self.join(reader, &key, received).await {
+                        return kept;
                     }
                 }
                 Found::Pass => return Ok(self.unkept("pass")),
@@ -65,14 +65,33 @@ impl Asked<'_> {
     }
 
     /// Follows the git of another request; `None` when that gave no answer.
-    async fn join(
-        &self,
-        reader: Reader,
-        key: &Digest,
-        received: u64,
-    ) -> Option<Result<HttpResponse, Refusal>> {
-        let head = reader.begun().await?;
-        Some(self.follow(reader, head, key, Served::new(self, By::Joined, received)).await)
+    async fn join(&self, reader: Reader, key: &Digest, received: u64) -> Option<Result<Kept, Refusal>> {
+        let head = match timeout(START, reader.begun()).await {
+            Ok(head) => head?,
+            Err(_) => match self.begun_or_place(&reader).await {
+                Ok(Ok(head)) => head?,
+                Ok(Err(permit)) => {
+                    self.runner.metrics.cached(KIND, "pass");
+                    return Some(Ok(Keep::Placed(permit).into()));
+                }
+                Err(refusal) => return Some(Err(refusal)),
+            },
+        };
+        self.runner.metrics.cached(KIND, "joined");
+        let served = Served::new(self, By::Joined, received);
+        Some(self.follow(reader, head, key, served).await.map(Kept::Answer))
+    }
+
+    /// Who asked first may be waiting for a place, and may be one who has many running: this request waits for its own as well.
+    async fn begun_or_place(&self, reader: &Reader) -> Result<Result<Option<Head>, Permit>, Refusal> {
+        let Asked { runner, decision, .. } = *self;
+        let room = runner.limits.enter(decision)?;
+        tokio::select! {
+            biased;
+            head = reader.begun() => Ok(Ok(head)),
+            permit = runner.limits.acquire(room, runner.config.aliases.store(&decision.repo)) => Ok(Err(permit?)),
+            () = runner.stop.cancelled() => Err(Refusal::Stopping),
+        }
     }
 
     /// Follows a recording whose head is here. nginx sends it when it is complete soon, and nothing has to be passed on then.
@@ -133,6 +152,9 @@ const KIND: AnswerKind = AnswerKind::Fetch;
 
 /// How often another request's git is joined before this one runs its own.
 const ATTEMPTS: usize = 3;
+
+/// How long another request's git has to begin before this one looks for a place of its own: its first packet comes at once.
+const START: Duration = Duration::from_secs(5);
 
 /// How long a client waits for nginx to send the answer, which costs less than passing it on.
 const PATIENCE: Duration = Duration::from_secs(2);

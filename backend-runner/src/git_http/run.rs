@@ -22,6 +22,7 @@ use crate::cache::standing::tag;
 use crate::cgi::environment::{self, RulesForGit, Settings, Variable};
 use crate::engine::Plan;
 use crate::job::Job;
+use crate::limits::Permit;
 use crate::metrics::AnswerKind;
 use crate::push::directory::PushDirectory;
 use crate::stream::{NoHead, Streams, download};
@@ -53,10 +54,9 @@ impl Run<'_> {
     /// Runs git and gives its answer.
     pub(super) async fn git(self, body: RequestBody, keep: Keep) -> Result<HttpResponse, Refusal> {
         let Asked { runner, decision, headers, repository, started, .. } = self.asked;
-        let room = runner.limits.enter(decision)?;
-        let permit = tokio::select! {
-            permit = runner.limits.acquire(room, self.store) => permit?,
-            () = runner.stop.cancelled() => return Err(Refusal::Stopping),
+        let (permit, keep) = match keep {
+            Keep::Placed(permit) => (permit, Keep::Nothing),
+            keep => (self.place().await?, keep),
         };
         let Prepared { directory: push, no_alternates, turn } =
             push::prepare(runner, decision, repository).await?;
@@ -67,7 +67,7 @@ impl Run<'_> {
         let patience = runner.config.limits.patience;
         let source = unsent.into_source(plan.inflate, self.limit, patience.idle);
         let (record, pack) = match keep {
-            Keep::Nothing => (None, None),
+            Keep::Nothing | Keep::Placed(_) => (None, None),
             Keep::Replay(record) => (Some(record), None),
             Keep::Pack(lead, reader, received) => (None, Some((lead, reader, received))),
         };
@@ -102,6 +102,16 @@ impl Run<'_> {
         match head.await.unwrap_or(Err(NoHead::Failed)) {
             Ok(head) => Ok(respond(dumb::kept_by_the_caller_only(head, decision), answer_body)),
             Err(reason) => Err(Refusal::Unanswered(reason)),
+        }
+    }
+
+    /// Waits for a place among those that run.
+    async fn place(&self) -> Result<Permit, Refusal> {
+        let Asked { runner, decision, .. } = self.asked;
+        let room = runner.limits.enter(decision)?;
+        tokio::select! {
+            permit = runner.limits.acquire(room, self.store) => Ok(permit?),
+            () = runner.stop.cancelled() => Err(Refusal::Stopping),
         }
     }
 

@@ -92,6 +92,30 @@ fn when_everybody_has_left_git_ends_and_nothing_is_kept() {
 }
 
 #[test]
+fn who_waits_for_a_place_keeps_nobody_else_waiting() {
+    let stage = Stage::fake(
+        "cat >/dev/null; printf '000dpackfile\\n'; while :; do printf '0009\\001abcd'; sleep 0.01; done",
+        &format!("engine: direct\nlimits: {{ per_user: 1 }}\n{CACHE}"),
+    );
+    stage.hollow_repository("a.git");
+    make_config(&stage);
+    let ask = |user: &str, tip: &str| {
+        let mut decision = decision("POST", "/git/a.git/git-upload-pack");
+        decision.user = Some(policy::identity::UserName::parse(user).unwrap());
+        let mut client = stage.connect();
+        client.send(&with_body(&sign(&decision), "agent=x", tip)).unwrap();
+        client
+    };
+    let mut busy = ask("mallory", &"1".repeat(40));
+    busy.head().unwrap();
+    let _first = ask("mallory", &"2".repeat(40));
+    eventually("the first waits for a place", || files(&stage).len() == 2);
+    let start = std::time::Instant::now();
+    ask("alice", &"2".repeat(40)).head().unwrap();
+    assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
+}
+
+#[test]
 fn a_git_that_dies_on_the_way_is_an_error_to_everybody_and_leaves_nothing() {
     for end in [
         "kill -9 $$",
