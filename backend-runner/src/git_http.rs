@@ -6,6 +6,7 @@
 
 mod body;
 mod dumb;
+mod front;
 mod kept;
 mod list;
 mod packs;
@@ -27,6 +28,7 @@ use tokio::time::{Instant, timeout};
 
 use self::body::RequestBody;
 use self::dumb::StoredFile;
+pub use self::front::Front;
 use self::kept::{Asked, Kept};
 pub use self::pass::Connection;
 use self::refusal::Refusal;

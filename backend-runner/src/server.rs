@@ -21,7 +21,7 @@ use crate::care::schedule;
 use crate::child::GRACE;
 use crate::config::{Config, LoadError};
 use crate::git::ProbeError;
-use crate::git_http::{self, Connection};
+use crate::git_http::{self, Connection, Front};
 use crate::metrics::Metrics;
 use crate::runner::Runner;
 use crate::state::State;
@@ -137,7 +137,9 @@ fn workers(listener: Listener, state: web::Data<State>) -> io::Result<Workers> {
         App::new().app_data(state.clone()).default_service(web::to(git_http::handle))
     })
     .on_connect(|socket, data| {
-        let unix = socket.downcast_ref::<UnixStream>().and_then(Connection::of);
+        let unix = socket.downcast_ref::<UnixStream>();
+        unix.and_then(Front::of).map(|front| data.insert(front));
+        let unix = unix.and_then(Connection::of);
         let tcp = || socket.downcast_ref::<TcpStream>().and_then(Connection::of);
         unix.or_else(tcp).map(|connection| data.insert(connection));
     })

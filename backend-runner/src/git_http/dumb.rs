@@ -16,6 +16,7 @@ use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, openat, statat};
 use rustix::io::Errno;
 use tokio::time::Instant;
 
+use super::front::Front;
 use crate::audit::Record;
 use crate::cgi::response::Head;
 use crate::repository::Repository;
@@ -85,9 +86,11 @@ const REDIRECT: HeaderName = HeaderName::from_static("x-accel-redirect");
 
 const YEAR: Duration = Duration::from_secs(31_536_000);
 
-/// Whether the front server says that it has the files. To who says so without being nginx it only means an empty answer.
+/// Whether the front server says that it has the files, and may read them. To who says so without being nginx it only means
+/// an empty answer.
 pub(super) fn is_for_nginx(request: &HttpRequest) -> bool {
-    request.headers().get("x-gitward-accel").is_some_and(|value| value == "yes")
+    let says_so = request.headers().get("x-gitward-accel").is_some_and(|value| value == "yes");
+    says_so && request.conn_data::<Front>().is_none_or(|front| front.may_read())
 }
 
 /// git's answer, with the word `public` taken out where a login was needed: with it, a cache on the way could give to everybody
