@@ -71,16 +71,52 @@ fn of_account(old: &Account, new: &Account) -> Option<String> {
 }
 
 fn settings(old: &Config, new: &Config) -> Vec<String> {
+    // All of them by name, so that a new one is not forgotten. The listeners need a restart, and a reload says so itself;
+    // directories have their own lines.
+    let Config {
+        listen: _,
+        admin: _,
+        directories: _,
+        endpoints,
+        trusted_proxies,
+        mounts,
+        web,
+        realm,
+        policy_file,
+        shadow_policy_file,
+        signing_key_file,
+        cache,
+        failures,
+    } = new;
     let keys = [
-        ("endpoints", old.endpoints != new.endpoints),
-        ("trusted_proxies", old.trusted_proxies != new.trusted_proxies),
-        ("mounts", old.mounts != new.mounts),
-        ("realm", old.realm != new.realm),
-        ("policy_file", old.policy_file != new.policy_file),
-        ("shadow_policy_file", old.shadow_policy_file != new.shadow_policy_file),
-        ("signing_key_file", old.signing_key_file != new.signing_key_file),
-        ("cache", old.cache != new.cache),
-        ("failures", old.failures != new.failures),
+        ("endpoints", old.endpoints != *endpoints),
+        ("trusted_proxies", old.trusted_proxies != *trusted_proxies),
+        ("mounts", old.mounts != *mounts),
+        ("web", old.web != *web),
+        ("realm", old.realm != *realm),
+        ("policy_file", old.policy_file != *policy_file),
+        ("shadow_policy_file", old.shadow_policy_file != *shadow_policy_file),
+        ("signing_key_file", old.signing_key_file != *signing_key_file),
+        ("cache", old.cache != *cache),
+        ("failures", old.failures != *failures),
     ];
     keys.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| format!("{key} changed")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn pages_that_come_or_go_are_a_change() {
+        let parse = |text: &str| {
+            let text = format!("version: 1\ndirectories: [{{ type: users, file: u }}]\n{text}");
+            Config::parse(Path::new("/etc/gitward/authd.yaml"), text.as_bytes()).unwrap()
+        };
+        let (before, after) = (parse(""), parse("web: gitweb\nmount: /x/\n"));
+        assert_eq!(settings(&before, &after), ["mounts changed", "web changed"]);
+        assert!(settings(&before, &before).is_empty());
+    }
 }

@@ -202,6 +202,8 @@ mod tests {
             "ftp://a/",
             "https://a/x",
             "https://a@b/\"/",
+            "https://git.example.org//git/",
+            "//git.example.org/git/",
         ] {
             assert!(WebUrl::parse(text).is_err(), "{text}");
         }

@@ -31,33 +31,31 @@ struct Directory(Box<str>);
 
 /// The text is not a mount.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a URL path starts and ends with / and has plain names between, for example /git/")]
+pub struct InvalidMount;
+
+/// A key of `mounts`: only there a mount may be on one server.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Key(Mount);
+
+#[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error(
     "a mount starts and ends with / and has plain names between, for example /git/, or //git.example.org/ \
      for one server"
 )]
-pub struct InvalidMount;
+struct InvalidKey;
 
 impl Mount {
-    /// Accepts `/` or `/name/…/name/`, with `//host` before it for one server only.
+    /// Accepts `/` or `/name/…/name/`.
     ///
     /// # Errors
     /// When the text is anything else.
     pub fn parse(text: &str) -> Result<Self, InvalidMount> {
-        let (host, path): (Option<Box<str>>, _) = match text.strip_prefix("//") {
-            Some(rest) => {
-                let (host, path) = rest.split_at(rest.find('/').ok_or(InvalidMount)?);
-                if !is_host(host) {
-                    return Err(InvalidMount);
-                }
-                (Some(host.into()), path)
-            }
-            None => (None, text),
-        };
-        let inner = path.strip_prefix('/').ok_or(InvalidMount)?;
+        let inner = text.strip_prefix('/').ok_or(InvalidMount)?;
         let names = inner.strip_suffix('/');
         let is_path = names.map_or(inner.is_empty(), |names| names.split('/').all(repo_path::is_name));
         match is_path {
-            true => Ok(Self { host, path: path.into(), directory: Directory::default() }),
+            true => Ok(Self { path: text.into(), ..Self::root() }),
             false => Err(InvalidMount),
         }
     }
@@ -92,6 +90,24 @@ impl Mount {
         let own = self.host.as_deref();
         let here = own.is_none_or(|own| host.is_some_and(|host| host.eq_ignore_ascii_case(own)));
         here && target.starts_with(self.path.as_bytes())
+    }
+}
+
+impl Key {
+    /// Accepts a mount, with `//host` before it for one server only.
+    fn parse(text: &str) -> Result<Self, InvalidKey> {
+        let (host, path) = match text.strip_prefix("//") {
+            Some(rest) => {
+                let (host, path) = rest.split_at(rest.find('/').ok_or(InvalidKey)?);
+                (Some(host), path)
+            }
+            None => (None, text),
+        };
+        if !host.is_none_or(is_host) {
+            return Err(InvalidKey);
+        }
+        let mount = Mount::parse(path).map_err(|_| InvalidKey)?;
+        Ok(Self(Mount { host: host.map(Into::into), ..mount }))
     }
 }
 
@@ -149,6 +165,12 @@ impl<'de> Deserialize<'de> for Mount {
     }
 }
 
+impl<'de> Deserialize<'de> for Key {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        document::parsed(deserializer, Self::parse)
+    }
+}
+
 impl<'de> Deserialize<'de> for Directory {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         document::parsed(deserializer, Self::parse)
@@ -157,11 +179,11 @@ impl<'de> Deserialize<'de> for Directory {
 
 impl<'de> Deserialize<'de> for Mounts {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let written = BTreeMap::<Mount, Directory>::deserialize(deserializer)?;
+        let written = BTreeMap::<Key, Directory>::deserialize(deserializer)?;
         if written.is_empty() {
             return Err(D::Error::custom("at least one mount, or no repository has a URL"));
         }
-        let mounts = written.into_iter().map(|(mount, directory)| Mount { directory, ..mount });
+        let mounts = written.into_iter().map(|(Key(mount), directory)| Mount { directory, ..mount });
         let mut mounts: Vec<_> = mounts.collect();
         mounts.sort_by_key(|mount| (mount.host.is_none(), std::cmp::Reverse(mount.path.len())));
         Ok(Self(mounts))
@@ -181,7 +203,8 @@ mod tests {
             assert!(GitRequest::parse(&mount, "POST", target.as_bytes()).is_ok(), "{text}");
         }
         for text in ["//git.example.org/", "//localhost/git/", "//10.0.0.1/a/b/"] {
-            assert!(Mount::parse(text).is_ok(), "{text}");
+            assert!(Key::parse(text).is_ok(), "{text}");
+            assert!(Mount::parse(text).is_err(), "only `mounts` may have a host: {text}");
         }
         for text in [
             "",
@@ -202,7 +225,7 @@ mod tests {
             "//host//",
             "//host/git",
         ] {
-            assert!(Mount::parse(text).is_err(), "{text}");
+            assert!(Mount::parse(text).is_err() && Key::parse(text).is_err(), "{text}");
         }
     }
 
