@@ -78,17 +78,31 @@ fn what_was_purged_is_made_again_and_the_daemon_goes_on() {
     until_kept(&stack, 1);
     let config = stack.path().join("etc/backend-runner.yaml");
     let program = harness::program("backend-runner").unwrap();
-    let purge = |arguments: &[&str]| {
+    let purge_by = |config: &std::path::Path, arguments: &[&str]| {
         let mut purge = std::process::Command::new(&program);
-        let output = purge.arg("purge").arg("--config").arg(&config).args(arguments).output().unwrap();
+        let output = purge.arg("purge").arg("--config").arg(config).args(arguments).output().unwrap();
         (output.status.code(), String::from_utf8(output.stdout).unwrap())
     };
+    let purge = |arguments: &[&str]| purge_by(&config, arguments);
     assert_eq!(purge(&[]).0, Some(2));
+    assert_eq!(purge(&["team/other.git"]), (Some(65), "removed: 0 files, 0 bytes\n".into()));
+    stack.repositories().seeded("team/other.git", 1, &[]).unwrap();
     assert_eq!(purge(&["team/other.git"]), (Some(0), "removed: 0 files, 0 bytes\n".into()));
+    // Another spelling of the same project root, and a repository that is there no more.
+    let text = fs::read_to_string(&config).unwrap();
+    let (root, other) = (format!("{}/git", stack.path().display()), stack.path().join("etc/spelt.yaml"));
+    std::os::unix::fs::symlink(&root, stack.path().join("link")).unwrap();
+    for (kept, spelling) in (2..).zip(["etc/../git", "link"]) {
+        fs::write(&other, text.replace(&root, &format!("{}/{spelling}", stack.path().display()))).unwrap();
+        let (code, said) = purge_by(&other, &["team/app.git"]);
+        assert!(code == Some(0) && said.starts_with("removed: 1 files"), "{spelling}: {said}");
+        assert!(fetch(&stack, &[]).body.ends_with(b"0000"));
+        until_kept(&stack, kept);
+    }
     let (code, said) = purge(&["team/app.git"]);
     assert!(code == Some(0) && said.starts_with("removed: 1 files"), "{said}");
     assert!(fetch(&stack, &[]).body.ends_with(b"0000"));
-    assert_eq!(outcome(&stack, "fetch", "miss"), 2);
+    assert_eq!(outcome(&stack, "fetch", "miss"), 4);
 }
 
 fn stack() -> Stack {

@@ -3,12 +3,12 @@
 //! It is part of every key, so an answer given under another standing is simply not found. A repository whose configuration is
 //! not all in one file, or makes answers differ from one time to the next, has no standing and is never answered from memory.
 
-use std::ffi::OsStr;
 use std::fs::File;
 use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use policy::repo_path::RepoPath;
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, StatxFlags, open, statx};
 use rustix::io::Errno;
 
@@ -103,10 +103,11 @@ fn identity(directory: &Path) -> Option<Vec<u8>> {
     Some([&device[..], &found.stx_ino.to_le_bytes(), &time].concat())
 }
 
-/// What a repository is called where only its name is known, as in a file's name.
+/// What a repository is called where only its name is known, as in a file's name. It is made of its path below the project root:
+/// where that is can be written in many ways.
 #[must_use]
-pub fn tag(repository: &OsStr) -> String {
-    let digest = Parts::of("tag").and(repository.as_bytes()).digest();
+pub fn tag(store: &RepoPath) -> String {
+    let digest = Parts::of("tag").and(store.as_str().as_bytes()).digest();
     digest[..8].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

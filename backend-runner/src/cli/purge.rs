@@ -3,6 +3,7 @@
 //! For what must not be given away any more, for example after a secret was removed from a repository. The file is the answer,
 //! so removing it needs no word with the daemon; an answer in the making is not kept then.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
 
@@ -13,6 +14,7 @@ use super::{CommandError, ConfigFile};
 use crate::cache::name::{self, Kind};
 use crate::cache::standing::tag;
 use crate::config::Config;
+use crate::repository::{self, LookupError};
 
 /// What `purge` takes.
 #[derive(Debug, Args)]
@@ -31,7 +33,7 @@ pub struct Arguments {
 /// Forgets and says how much.
 ///
 /// # Errors
-/// When the configuration or the directory cannot be read, or a file stays.
+/// When the configuration or the directory cannot be read, a file stays, or there is no such repository and nothing kept of it.
 pub fn run(arguments: &Arguments) -> Result<(), CommandError> {
     let config = Config::load(&arguments.config.path)?;
     let mut out = std::io::stdout().lock();
@@ -39,9 +41,16 @@ pub fn run(arguments: &Arguments) -> Result<(), CommandError> {
         writeln!(out, "no packs are kept: cache.directory is not set")?;
         return Ok(());
     };
-    let meant = arguments.repositories.iter();
-    let store = |repository| config.repositories.join(config.aliases.store(repository).as_str());
-    let tags: Vec<_> = meant.map(|repository| tag(store(repository).as_os_str())).collect();
+    let store = |repository| config.aliases.store(repository);
+    // Those that nothing is known of yet are misspelt.
+    let (mut tags, mut unknown) = (Vec::new(), BTreeMap::new());
+    for repository in &arguments.repositories {
+        let found = repository::find(&config.repositories, store(repository), true);
+        if let Err(source @ (LookupError::Missing | LookupError::NotPlain(_))) = found {
+            unknown.insert(tag(store(repository)), (repository, source));
+        }
+        tags.push(tag(store(repository)));
+    }
     let (mut files, mut bytes) = (0_u64, 0_u64);
     for file in fs::read_dir(directory)? {
         let file = file?;
@@ -53,6 +62,7 @@ pub fn run(arguments: &Arguments) -> Result<(), CommandError> {
         if !arguments.all && !tags.contains(&tag) {
             continue;
         }
+        unknown.remove(&tag);
         match fs::remove_file(file.path()) {
             Ok(()) => (files, bytes) = (files + 1, bytes + size),
             // The daemon was faster.
@@ -61,5 +71,10 @@ pub fn run(arguments: &Arguments) -> Result<(), CommandError> {
         }
     }
     writeln!(out, "removed: {files} files, {bytes} bytes")?;
-    Ok(())
+    match unknown.into_values().next() {
+        Some((repository, source)) => {
+            Err(CommandError::Repository { name: repository.to_string(), source: source.into() })
+        }
+        None => Ok(()),
+    }
 }

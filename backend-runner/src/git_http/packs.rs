@@ -35,8 +35,9 @@ impl Asked<'_> {
         for _ in 0..ATTEMPTS {
             let (store, environment) = (Arc::clone(&store), environment.clone());
             let (repository, git) = (self.repository.path.clone(), self.runner.git.program.clone());
+            let tag = tag(self.runner.config.aliases.store(&self.decision.repo));
             let look = self.runner.runtime.spawn_blocking(move || {
-                let wanted = wanted(&repository, &git, &question, &environment)?;
+                let wanted = wanted(&repository, tag, &git, &question, &environment)?;
                 Some((wanted.key, store.look(wanted)))
             });
             let Ok(Ok(Some((key, found)))) = timeout(STORAGE, look).await else {
@@ -165,7 +166,13 @@ const LOCATION: &str = "/.gitward/cache/";
 const REDIRECT: HeaderName = HeaderName::from_static("x-accel-redirect");
 
 /// The whole question; `None` when its answer depends on more than a key can hold. Reads files.
-fn wanted(repository: &Path, git: &Path, question: &Digest, environment: &[Variable]) -> Option<Wanted> {
+fn wanted(
+    repository: &Path,
+    tag: String,
+    git: &Path,
+    question: &Digest,
+    environment: &[Variable],
+) -> Option<Wanted> {
     let standing = Standing::of(repository, git)?;
     if repository.join("info/grafts").exists() {
         return None;
@@ -175,6 +182,7 @@ fn wanted(repository: &Path, git: &Path, question: &Digest, environment: &[Varia
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
         Err(_) => return None,
     };
-    let key = standing.key("pack", environment).and(question).and(&shallow).digest();
-    Some(Wanted { key, repository: repository.to_owned(), tag: tag(repository.as_os_str()) })
+    // With the tag, so that nothing is given that could not be purged by its repository's name.
+    let key = standing.key("pack", environment).and(tag.as_bytes()).and(question).and(&shallow).digest();
+    Some(Wanted { key, repository: repository.to_owned(), tag })
 }

@@ -136,8 +136,8 @@ impl Run<'_> {
 
     /// What forgets the repository's packs, if a push is to do that.
     fn forget(&self) -> Option<Forget> {
-        let Asked { runner, repository, .. } = self.asked;
+        let runner = self.asked.runner;
         let store = runner.cache.packs.clone().filter(|_| runner.config.cache.forget_rewritten)?;
-        Some(Forget { store, tag: tag(repository.path.as_os_str()) })
+        Some(Forget { store, tag: tag(self.store) })
     }
 }
