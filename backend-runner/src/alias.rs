@@ -9,6 +9,7 @@ use std::path::Path;
 use policy::repo_path::{self, RepoPath};
 use serde::{Deserialize, Deserializer};
 
+use crate::git::{AskError, Git};
 use crate::repository::{self, LookupError};
 
 /// What an alias stands for.
@@ -66,11 +67,11 @@ impl Aliases {
 
     /// What is wrong with them in the project root, a line each.
     #[must_use]
-    pub fn problems(&self, root: &Path) -> Vec<String> {
+    pub fn problems(&self, git: &Git, root: &Path) -> Vec<String> {
         let mut problems = Vec::new();
         for (name, Alias { repository, namespace }) in &self.0 {
             match repository::find(root, repository, true) {
-                Ok(store) if !store.path.join(namespace.prefix()).join("HEAD").exists() => {
+                Ok(store) if !namespace.has_head(git, &store.path).unwrap_or(true) => {
                     problems.push(format!(
                         "alias {name}: clones find no branch to check out; `backend-runner create-repo {name}` names one"
                     ));
@@ -101,6 +102,18 @@ impl Namespace {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Whether the store has a `HEAD` in it.
+    ///
+    /// # Errors
+    /// When git has to be asked, and gives no answer.
+    pub fn has_head(&self, git: &Git, store: &Path) -> Result<bool, AskError> {
+        let head = format!("{}HEAD", self.prefix());
+        match store.join("reftable").is_dir() {
+            true => git.has_symbolic(store, &head),
+            false => Ok(store.join(head).exists()),
+        }
     }
 
     /// Where its refs are in the store, from `refs/` to the last slash.
@@ -174,7 +187,7 @@ mod tests {
                 "ready.git": {"repository": "store.git", "namespace": "ready"},
                 "taken.git": {"repository": "store.git", "namespace": "ready"}}"#,
         );
-        let problems = aliases.problems(root.path());
+        let problems = aliases.problems(&Git::probe(Path::new("/usr/bin/git")).unwrap(), root.path());
         for (found, expected) in problems.iter().zip([
             "lost.git: there is no repository no.git",
             "new.git: clones",

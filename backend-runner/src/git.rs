@@ -1,11 +1,15 @@
 //! The installed git, asked once at the start: its version and where its own programs are.
 
+mod ask;
+
 use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+pub use self::ask::{AskError, Said};
 use crate::alias::Alias;
+use crate::child::Exit;
 
 /// The oldest version whose behaviour Gitward was tried with; below it the log warns.
 pub const FLOOR: Version = Version { major: 2, minor: 39 };
@@ -87,6 +91,15 @@ impl Git {
 }
 
 impl Git {
+    /// Whether a repository has a symbolic ref of this name, however it stores refs.
+    ///
+    /// # Errors
+    /// When git gives no answer.
+    pub fn has_symbolic(&self, repository: &Path, name: &str) -> Result<bool, AskError> {
+        let said = self.ask(repository, &["symbolic-ref", "--quiet", name])?;
+        Ok(said.exit == Exit::Code(0))
+    }
+
     /// The branches of a repository or of a namespace in it, by their names below `refs/heads/`.
     ///
     /// # Errors

@@ -65,12 +65,15 @@ const MAX_ATTEMPTS: usize = 5;
 pub fn warnings(config: &Config, git: &Git, policy: &Policy, text: &str) -> Vec<String> {
     let mut found = Vec::new();
     if git.version < FLOOR {
-        let git = &git.banner;
-        found.push(format!("{git} is older than {}.{}, the oldest that was tried", FLOOR.major, FLOOR.minor));
+        let banner = &git.banner;
+        found.push(format!(
+            "{banner} is older than {}.{}, the oldest that was tried",
+            FLOOR.major, FLOOR.minor
+        ));
     }
     let name = config.policy_file.display().to_string();
     found.extend(advice::told(&missing(policy, config), &name, text));
-    found.extend(config.aliases.problems(&config.repositories));
+    found.extend(config.aliases.problems(git, &config.repositories));
     found
 }
 

@@ -7,13 +7,13 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
-use std::process::{Command, Output};
 
 use policy::git_request::{Access, Service};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
-use crate::git::Git;
+use crate::child::Exit;
+use crate::git::{AskError, Git};
 use crate::repository::Repository;
 
 /// The switches could not be read, so nothing is allowed.
@@ -25,6 +25,9 @@ pub enum SwitchError {
     /// git cannot make sense of it.
     #[error("git cannot read the repository's configuration: {0}")]
     Git(String),
+    /// git gives no answer.
+    #[error("git cannot read the repository's configuration")]
+    Ask(#[from] AskError),
 }
 
 /// Whether [`allow`] has to be asked at all.
@@ -66,13 +69,13 @@ pub fn allow(git: &Git, repository: &Repository, service: Service) -> Result<boo
         (_, Access::Read) => "http.uploadpack",
         (_, Access::Write) => "http.receivepack",
     };
-    let output = ask(git, &repository.path, &["--type=bool", "--get", switch]).map_err(SwitchError::Read)?;
-    match (output.status.code(), output.stdout.trim_ascii()) {
-        (Some(0), b"true") => Ok(true),
-        (Some(0), b"false") => Ok(false),
+    let said = git.ask(&repository.path, &["config", "--type=bool", "--get", switch])?;
+    match (said.exit, said.stdout.trim_ascii()) {
+        (Exit::Code(0), b"true") => Ok(true),
+        (Exit::Code(0), b"false") => Ok(false),
         // Not set.
-        (Some(1), b"") => Ok(true),
-        _ => Err(SwitchError::Git(String::from_utf8_lossy(output.stderr.trim_ascii()).into_owned())),
+        (Exit::Code(1), b"") => Ok(true),
+        _ => Err(SwitchError::Git(said.complaints)),
     }
 }
 
@@ -95,21 +98,28 @@ pub fn hidden(git: &Git, repository: &Repository) -> Result<Vec<String>, SwitchE
     Ok(found.into_iter().map(|(_, pattern)| pattern).collect())
 }
 
+/// Whether the repository hides refs from who reads it. Runs git, as [`allow`] does.
+///
+/// # Errors
+/// When that cannot be told.
+pub fn hides_from_readers(git: &Git, repository: &Repository) -> Result<bool, SwitchError> {
+    Ok(!listed(git, repository, r"^(transfer|uploadpack)\.hiderefs$")?.is_empty())
+}
+
 /// The settings of a repository whose names match, as git spells them, in order. Runs git, as [`allow`] does.
 ///
 /// # Errors
 /// When that cannot be told.
 pub fn listed(git: &Git, repository: &Repository, names: &str) -> Result<Vec<(String, String)>, SwitchError> {
-    let output = ask(git, &repository.path, &["-z", "--get-regexp", names]).map_err(SwitchError::Read)?;
-    match output.status.code() {
-        Some(0) => {
-            let text =
-                String::from_utf8(output.stdout).map_err(|error| SwitchError::Git(error.to_string()))?;
+    let said = git.ask(&repository.path, &["config", "-z", "--get-regexp", names])?;
+    match said.exit {
+        Exit::Code(0) => {
+            let text = String::from_utf8(said.stdout).map_err(|error| SwitchError::Git(error.to_string()))?;
             let entries = text.split_terminator('\0').filter_map(|entry| entry.split_once('\n'));
             Ok(entries.map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
         }
-        Some(1) if output.stdout.is_empty() => Ok(Vec::new()),
-        _ => Err(SwitchError::Git(String::from_utf8_lossy(output.stderr.trim_ascii()).into_owned())),
+        Exit::Code(1) if said.stdout.is_empty() => Ok(Vec::new()),
+        _ => Err(SwitchError::Git(said.complaints)),
     }
 }
 
@@ -124,30 +134,14 @@ fn mentions(config: &[u8], marks: &[&str]) -> bool {
     marks.iter().any(|mark| config.windows(mark.len()).any(|window| window == mark.as_bytes()))
 }
 
-fn ask(git: &Git, repository: &Path, question: &[&str]) -> io::Result<Output> {
-    Command::new(&git.program)
-        .arg("--git-dir")
-        .arg(repository)
-        .arg("config")
-        .args(question)
-        .env_clear()
-        .envs([
-            ("PATH", &*git.search_path),
-            ("HOME", "/nonexistent"),
-            ("LC_ALL", "C"),
-            ("GIT_CONFIG_NOSYSTEM", "1"),
-            ("GIT_CONFIG_GLOBAL", "/dev/null"),
-        ])
-        .env("GIT_CONFIG_COUNT", "1")
-        .env("GIT_CONFIG_KEY_0", "safe.directory")
-        .env("GIT_CONFIG_VALUE_0", repository)
-        .current_dir("/")
-        .output()
-}
-
 #[cfg(test)]
 mod tests {
+    use std::process::Command;
+    use std::time::{Duration, Instant};
+
     use super::*;
+
+    const SOON: Duration = Duration::from_secs(20);
 
     fn repository(config: &str) -> (tempfile::TempDir, Repository) {
         let directory = tempfile::tempdir().unwrap();
@@ -202,6 +196,62 @@ mod tests {
             assert_eq!(may_hide(&repository).unwrap(), config.contains("hideRefs"), "{config}");
             assert_eq!(hidden(&git, &repository).unwrap(), patterns, "{config}");
         }
+    }
+
+    #[test]
+    fn a_repository_hides_refs_from_readers_or_from_pushes_only() {
+        let git = Git::probe(Path::new("/usr/bin/git")).unwrap();
+        for (config, hides) in [
+            ("", false),
+            ("[receive]\n\thideRefs = refs/x\n", false),
+            ("[transfer]\n\thideRefs = refs/x\n", true),
+            ("[uploadPack]\n\tHideRefs = refs/x\n", true),
+        ] {
+            let (_directory, repository) = repository(config);
+            assert_eq!(hides_from_readers(&git, &repository).unwrap(), hides, "{config}");
+        }
+    }
+
+    #[test]
+    fn an_included_file_that_never_ends_keeps_neither_the_thread_nor_a_process() {
+        let git = Git::probe(Path::new("/usr/bin/git")).unwrap();
+        let (directory, repository) = repository("[include]\n\tpath = fifo\n");
+        let fifo = repository.path.join("fifo");
+        assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let started = Instant::now();
+        let asked = {
+            let (git, repository) = (git.clone(), repository.clone());
+            runtime.spawn_blocking(move || allow(&git, &repository, Service::UploadPack))
+        };
+        assert!(matches!(runtime.block_on(asked).unwrap(), Err(SwitchError::Ask(AskError::Slow))));
+        assert!(started.elapsed() < SOON);
+        let mark = repository.path.display().to_string();
+        let runs = || {
+            let processes = std::fs::read_dir("/proc").unwrap().flatten();
+            let lines =
+                processes.map(|process| std::fs::read(process.path().join("cmdline")).unwrap_or_default());
+            lines.into_iter().any(|line| String::from_utf8_lossy(&line).contains(&mark))
+        };
+        while runs() && started.elapsed() < SOON {
+            std::thread::yield_now();
+        }
+        assert!(!runs());
+        // The same without a runtime, as from the command line.
+        assert!(matches!(
+            allow(&git, &repository, Service::UploadPack),
+            Err(SwitchError::Ask(AskError::Slow))
+        ));
+        drop(directory);
+    }
+
+    #[test]
+    fn a_configuration_without_measure_is_not_read_to_the_end() {
+        let git = Git::probe(Path::new("/usr/bin/git")).unwrap();
+        let (_directory, repository) = repository("[include]\n\tpath = large\n");
+        let large = "[transfer]\n\thideRefs = refs/x\n".repeat(60_000);
+        std::fs::write(repository.path.join("large"), large).unwrap();
+        assert!(matches!(hidden(&git, &repository), Err(SwitchError::Ask(AskError::Long))));
     }
 
     #[test]

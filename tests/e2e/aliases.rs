@@ -1,11 +1,14 @@
 //! Aliases: several URLs of one store, each with refs, rules and records of its own.
 
 use std::fs;
+use std::path::Path;
 use std::process::{Command, Output};
 
 use harness::git::text;
 use harness::people::{OUTSIDER, READER, WRITER};
 use harness::{ENGINES, Git, Request, Stack, program};
+
+const RUNNER: &str = "backend-runner.yaml";
 
 const POLICY: &str = r#"version: 1
 access:
@@ -69,6 +72,39 @@ fn every_alias_shows_its_own_refs_of_one_store() {
             shown.contains(&first) && !shown.contains(&second) && !shown.contains(&own),
             "{engine}: {shown}"
         );
+    }
+}
+
+#[test]
+fn a_store_with_reftables_has_aliases_like_any_other() {
+    let able = |program: &Path| {
+        let scratch = tempfile::tempdir().unwrap();
+        let words = ["init", "--quiet", "--bare", "--ref-format=reftable"];
+        Command::new(program).args(words).arg(scratch.path()).output().unwrap().status.success()
+    };
+    let gits = harness::git::installed().into_iter().filter(|(_, program)| able(program));
+    for (version, program) in gits {
+        let git = format!("git: {}", program.display());
+        let builder = Stack::builder().policy(POLICY).edit(RUNNER, "aliases: {}", ALIASES);
+        let builder = builder.edit(RUNNER, "\ndumb_http: false", "\n");
+        let stack = builder.edit(RUNNER, "git: /usr/bin/git", &git).start().unwrap();
+        let store = stack.repositories().root().join("stores/store.git");
+        fs::create_dir_all(&store).unwrap();
+        let server = stack.git().version(&program).within(&store);
+        server.ok(&["init", "--quiet", "--bare", "--ref-format=reftable", "-b", "main"]).unwrap();
+        let warned =
+            || text(&runner(&stack, &["check"]).stdout).contains("alias pub/a.git: clones find no branch");
+        assert!(warned(), "{version}");
+        let created = create(&stack, "pub/a.git", "dev");
+        assert!(created.status.success(), "{version}: {created:?}");
+        assert!(!warned(), "{version}");
+        let again = create(&stack, "pub/a.git", "other");
+        assert!(text(&again.stderr).contains("exists already"), "{version}: {again:?}");
+        let work = work(&stack);
+        let first = commit(&work, "first");
+        work.ok(&["push", "--quiet", &stack.url("pub/a.git"), "HEAD:refs/heads/dev"]).unwrap();
+        let listed = stack.git_as(READER).ok(&["ls-remote", &stack.url("pub/a.git"), "HEAD"]).unwrap();
+        assert!(listed.starts_with(&first), "{version}: {listed}");
     }
 }
 

@@ -26,7 +26,7 @@ impl Complaints {
     }
 
     /// Like `collect`, for a place where the end of the complaints means nothing.
-    pub(super) async fn collect_for_ever(&mut self, stderr: &mut pipe::Receiver) {
+    pub(crate) async fn collect_for_ever(&mut self, stderr: &mut pipe::Receiver) {
         self.collect(stderr).await;
         std::future::pending().await
     }

@@ -6,6 +6,7 @@ use policy::repo_path::RepoPath;
 use super::{CreateError, ownership, run_git};
 use crate::alias::Alias;
 use crate::config::Config;
+use crate::git::Git;
 use crate::repository;
 
 /// Names `branch` as the one that clones of the alias `name` check out; it need not exist yet.
@@ -21,7 +22,8 @@ pub(super) fn create(
     })?;
     let prefix = namespace.prefix();
     let (head, branch) = (format!("{prefix}HEAD"), format!("refs/heads/{branch}"));
-    if store.path.join(&head).exists() {
+    let git = Git::probe(&config.git).map_err(|error| CreateError::Git(error.to_string()))?;
+    if namespace.has_head(&git, &store.path).map_err(|error| CreateError::Git(error.to_string()))? {
         return Err(CreateError::Exists(name.clone()));
     }
     if RefName::parse(&branch).is_none() {
@@ -32,7 +34,9 @@ pub(super) fn create(
     let words = ["-c", &safe, "symbolic-ref", &head, &target].map(AsRef::as_ref);
     let place = ["--git-dir".as_ref(), store.path.as_os_str()];
     run_git(&config.git, place.into_iter().chain(words))?;
-    let namespaces = store.path.join("refs/namespaces");
-    ownership::like(&store.path, &namespaces)
-        .map_err(|source| CreateError::System { path: namespaces, source })
+    // Where the new ref is, as the store keeps refs.
+    let places = ["refs/namespaces", "reftable"].map(|place| store.path.join(place));
+    places.into_iter().filter(|place| place.exists()).try_for_each(|place| {
+        ownership::like(&store.path, &place).map_err(|source| CreateError::System { path: place, source })
+    })
 }
