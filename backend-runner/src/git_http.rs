@@ -47,19 +47,18 @@ use crate::switches;
 /// Answers one request on the data listener.
 pub async fn handle(request: HttpRequest, body: web::Payload, state: web::Data<State>) -> HttpResponse {
     let runner = state.runner();
-    let decision = match verify(&request, &runner) {
-        Ok(Permitted::Repository(decision)) => decision,
-        Ok(Permitted::List(decision)) => {
-            let answered = list::serve(&request, &decision, &runner).await;
-            return answered.unwrap_or_else(|refusal| refusal.answer(None, &runner));
-        }
+    let permitted = match verify(&request, &runner) {
+        Ok(permitted) => permitted,
         Err(refusal) => return refusal.answer(None, &runner),
     };
-    let answered = match decision.service {
-        Service::Web => page::serve(&request, &decision, &runner).await,
-        _ => serve(&request, body, &decision, &runner).await,
+    let answered = match &permitted {
+        Permitted::List(decision) => list::serve(&request, decision, &runner).await,
+        Permitted::Repository(decision) => match decision.service {
+            Service::Web => page::serve(&request, decision, &runner).await,
+            _ => serve(&request, body, decision, &runner).await,
+        },
     };
-    answered.unwrap_or_else(|refusal| refusal.answer(Some(&decision), &runner))
+    answered.unwrap_or_else(|refusal| refusal.answer(Some(&permitted), &runner))
 }
 
 async fn serve(

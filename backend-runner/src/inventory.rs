@@ -65,16 +65,24 @@ fn collect(directory: &Path, depth: usize, found: &mut Vec<Found>) {
     }
 }
 
-/// Every repository below the project root that a request can name, in order.
-#[must_use]
-pub fn repo_paths(root: &Path) -> Vec<RepoPath> {
+/// Every repository below the project root that a request can name, in order. A directory that this user may not read has none:
+/// nobody is served from there.
+///
+/// # Errors
+/// When the root cannot be read, or the file system fails at a directory.
+pub fn repo_paths(root: &Path) -> io::Result<Vec<RepoPath>> {
     let mut found = Vec::new();
     let mut directories = vec![(String::new(), 0)];
     while let Some((prefix, depth)) = directories.pop() {
-        let Ok(entries) = fs::read_dir(root.join(&prefix)) else { continue };
-        // Links are no directories here: nobody is served through one.
-        let real = entries.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
-        for name in real.filter_map(|entry| entry.file_name().into_string().ok()) {
+        let entries = match fs::read_dir(root.join(&prefix)) {
+            Err(error) if depth > 0 && is_nobodys(&error) => continue,
+            entries => entries?,
+        };
+        for entry in entries {
+            let entry = entry?;
+            // Links are no directories here: nobody is served through one.
+            let is_directory = entry.file_type().is_ok_and(|kind| kind.is_dir());
+            let Some(name) = entry.file_name().into_string().ok().filter(|_| is_directory) else { continue };
             let path = format!("{prefix}{name}");
             match RepoPath::parse(&path) {
                 Ok(repo) => found.push(repo),
@@ -84,7 +92,13 @@ pub fn repo_paths(root: &Path) -> Vec<RepoPath> {
         }
     }
     found.sort();
-    found
+    Ok(found)
+}
+
+/// Whether a directory that was seen is gone by now, or is not for this user.
+fn is_nobodys(error: &io::Error) -> bool {
+    use io::ErrorKind::{NotADirectory, NotFound, PermissionDenied};
+    matches!(error.kind(), NotFound | NotADirectory | PermissionDenied)
 }
 
 /// What is wrong with a repository, a line each.

@@ -36,7 +36,7 @@ pub struct Sizes {
 #[derive(Debug)]
 pub struct Limits {
     all: Arc<Semaphore>,
-    repositories: Arc<Slots<RepoPath>>,
+    repositories: Arc<Slots<Option<RepoPath>>>,
     callers: Arc<Slots<Caller>>,
     /// Room to wait in: for each caller and in all. Every request that waits holds a connection.
     waiting: Arc<Slots<Caller>>,
@@ -46,7 +46,7 @@ pub struct Limits {
     /// Answers from a cache on their way, which take no child.
     streams: Arc<Slots<Caller>>,
     /// What one caller may take of one repository.
-    shares: Arc<Slots<(Caller, RepoPath)>>,
+    shares: Arc<Slots<(Caller, Option<RepoPath>)>>,
     sizes: Mutex<Sizes>,
     running: IntGauge,
     queued: IntGauge,
@@ -58,8 +58,8 @@ pub struct Permit {
     // First, so that it is uncounted before the next request can be counted.
     _counted: Counted,
     _all: OwnedSemaphorePermit,
-    _share: Slot<(Caller, RepoPath)>,
-    _repository: Slot<RepoPath>,
+    _share: Slot<(Caller, Option<RepoPath>)>,
+    _repository: Slot<Option<RepoPath>>,
     _caller: Slot<Caller>,
 }
 
@@ -135,7 +135,15 @@ impl Limits {
     /// # Errors
     /// When its caller, or all callers together, have too many waiting.
     pub fn enter(&self, decision: &Decision) -> Result<Room, Busy> {
-        let caller = Caller::of(decision);
+        self.enter_as(decision.user.as_ref(), &decision.client)
+    }
+
+    /// Lets a caller in that may have to wait: by name, or else by address.
+    ///
+    /// # Errors
+    /// When there are too many, as for [`Limits::enter`].
+    pub fn enter_as(&self, user: Option<&UserName>, client: &str) -> Result<Room, Busy> {
+        let caller = Caller::of(user, client);
         Ok(Room {
             _own: self.waiting.try_acquire(caller.clone()).ok_or(Busy)?,
             _all: Arc::clone(&self.all_waiting).try_acquire_owned().map_err(|_| Busy)?,
@@ -150,19 +158,24 @@ impl Limits {
     /// # Errors
     /// When its caller has.
     pub fn stream(&self, decision: &Decision) -> Result<Stream, Busy> {
-        self.streams.try_acquire(Caller::of(decision)).map(Stream).ok_or(Busy)
+        self.streams.try_acquire(Caller::of(decision.user.as_ref(), &decision.client)).map(Stream).ok_or(Busy)
     }
 
-    /// Waits for a permit to run a child for `repo`.
+    /// Waits for a permit to run a child for `repo`, or to do something about all of them.
     ///
     /// # Errors
     /// When there is none in time.
-    pub async fn acquire(&self, room: Room, repo: &RepoPath) -> Result<Permit, Busy> {
+    pub async fn acquire<'r>(
+        &self,
+        room: Room,
+        repo: impl Into<Option<&'r RepoPath>>,
+    ) -> Result<Permit, Busy> {
+        let repo = repo.into();
         let _queued = Counted::new(&self.queued);
         let turn = async {
-            let share = self.shares.acquire((room.caller.clone(), repo.clone())).await?;
+            let share = self.shares.acquire((room.caller.clone(), repo.cloned())).await?;
             let caller = self.callers.acquire(room.caller.clone()).await?;
-            let repository = self.repositories.acquire(repo.clone()).await?;
+            let repository = self.repositories.acquire(repo.cloned()).await?;
             let all = Arc::clone(&self.all).acquire_owned().await.map_err(|_| Busy)?;
             Ok(Permit {
                 _counted: Counted::new(&self.running),
@@ -178,10 +191,10 @@ impl Limits {
 }
 
 impl Caller {
-    fn of(decision: &Decision) -> Self {
-        match &decision.user {
+    fn of(user: Option<&UserName>, client: &str) -> Self {
+        match user {
             Some(user) => Self::User(user.clone()),
-            None => Self::Address(network(&decision.client)),
+            None => Self::Address(network(client)),
         }
     }
 }

@@ -153,10 +153,12 @@ impl Metrics {
             .inc();
     }
 
-    /// A git process that ended.
+    /// A git process that ended, or a page's program, which is not among git's times.
     pub fn ended(&self, service: Service, outcome: &'static str, took: Duration, received: u64, sent: u64) {
         self.requests.with_label_values(&[service.as_str(), outcome]).inc();
-        self.duration.observe(took.as_secs_f64());
+        if service != Service::Web {
+            self.duration.observe(took.as_secs_f64());
+        }
         self.bytes.with_label_values(&["received"]).inc_by(received);
         self.bytes.with_label_values(&["sent"]).inc_by(sent);
     }

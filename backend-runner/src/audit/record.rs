@@ -1,7 +1,8 @@
 //! One record of the audit log: the fields and their names.
 
-use policy::decision::Decision;
+use policy::decision::{Decision, Permitted};
 use policy::git_request::Service;
+use policy::identity::UserName;
 use policy::push::Change;
 use policy::rule::Rule;
 use serde::Serialize;
@@ -45,16 +46,34 @@ impl Record {
     #[must_use]
     pub fn of(decision: &Decision, outcome: &'static str) -> Self {
         Self {
-            time: jiff::Timestamp::now().to_string(),
-            request_id: decision.request_id.clone(),
-            user: decision.user.as_ref().map(ToString::to_string),
             client: decision.client.clone(),
             repository: decision.repo.to_string(),
-            service: decision.service.as_str(),
+            ..Self::new(&decision.request_id, decision.user.as_ref(), decision.service, outcome)
+        }
+    }
+
+    /// The record of a request for a repository or for the list, whose place is a directory.
+    #[must_use]
+    pub fn of_permitted(permitted: &Permitted, outcome: &'static str) -> Self {
+        Self {
+            client: permitted.client().to_owned(),
+            repository: permitted.place().to_owned(),
+            ..Self::new(permitted.request_id(), permitted.user(), permitted.service(), outcome)
+        }
+    }
+
+    fn new(request_id: &str, user: Option<&UserName>, service: Service, outcome: &'static str) -> Self {
+        Self {
+            time: jiff::Timestamp::now().to_string(),
+            request_id: request_id.to_owned(),
+            user: user.map(ToString::to_string),
+            client: String::new(),
+            repository: String::new(),
+            service: service.as_str(),
             outcome,
             bytes_in: 0,
             bytes_out: 0,
-            updates: (decision.service == Service::ReceivePack).then(Vec::new),
+            updates: (service == Service::ReceivePack).then(Vec::new),
             rule: None,
             override_reason: None,
         }

@@ -47,7 +47,9 @@ fn missing_branches(loaded: &Loaded) -> Vec<Advice> {
     let Loaded { config, policy, git, .. } = loaded;
     let mut found = Vec::new();
     let aliases = config.aliases.iter().map(|(name, _)| name.clone());
-    for repo in inventory::repo_paths(&config.repositories).into_iter().chain(aliases) {
+    // What cannot be read is among the problems already.
+    let repositories = inventory::repo_paths(&config.repositories).unwrap_or_default();
+    for repo in repositories.into_iter().chain(aliases) {
         let Some((level, flow)) = policy.branch_rules(&repo).flow else { continue };
         let store = config.aliases.store(&repo);
         let Ok(repository) = repository::find(&config.repositories, store, true) else { continue };

@@ -10,14 +10,14 @@ use std::time::{Duration, SystemTime};
 
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, EXPIRES, HeaderName, HeaderValue, HttpDate};
 use actix_web::{HttpRequest, HttpResponse};
-use policy::decision::Decision;
+use policy::decision::{Decision, Permitted};
 use policy::git_request::Service;
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, openat, statat};
 use rustix::io::Errno;
 use tokio::time::Instant;
 
 use super::front::Front;
-use crate::audit::Record;
+use super::served::{By, Served};
 use crate::cgi::response::Head;
 use crate::repository::Repository;
 use crate::runner::Runner;
@@ -56,20 +56,9 @@ impl StoredFile {
 
     /// Lets nginx send it, and accounts for it as if all of it was sent.
     pub(super) fn hand_over(&self, decision: &Decision, runner: &Runner, started: Instant) -> HttpResponse {
-        runner.metrics.ended(decision.service, "ok", started.elapsed(), 0, self.length);
-        runner.audit.record(&Record::of(decision, "ok").with_bytes(0, self.length));
-        tracing::info!(
-            request_id = decision.request_id.as_str(),
-            user = decision.user.as_ref().map(policy::identity::UserName::as_str),
-            client = decision.client.as_str(),
-            repo = decision.repo.as_str(),
-            service = decision.service.as_str(),
-            outcome = "ok",
-            status = 200,
-            sent = self.length,
-            by = "nginx",
-            "git request"
-        );
+        let mut served = Served::of(Permitted::Repository(decision.clone()), runner, By::Nginx, started);
+        served.add(self.length);
+        served.finish("ok");
         let mut response = HttpResponse::Ok();
         response.insert_header((CONTENT_TYPE, self.content_type));
         response.insert_header((CACHE_CONTROL, how_long(decision)));

@@ -9,7 +9,7 @@ use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{ALLOW, CACHE_CONTROL, RETRY_AFTER};
 use daemon::refusals;
-use policy::decision::{Decision, VerifyError};
+use policy::decision::{Permitted, VerifyError};
 use policy::identity::UserName;
 use policy::rule::Rule;
 
@@ -37,6 +37,8 @@ pub(super) enum Refusal {
     NotOffered,
     #[error("the repository's own configuration switches the service off")]
     SwitchedOff,
+    #[error("the repository hides refs (hideRefs), and pages would show them")]
+    HidesRefs,
     #[error("the repository's own configuration cannot be read")]
     Switches(#[from] SwitchError),
     #[error("the managed hooks do not work, so no push is taken")]
@@ -59,6 +61,8 @@ pub(super) enum Refusal {
     File(#[from] FileError),
     #[error("the repository's storage does not answer")]
     NoStorage,
+    #[error("the repositories cannot be listed")]
+    Unlisted(#[source] std::io::Error),
     #[error("no permit in time")]
     Busy(#[from] Busy),
     #[error("the daemon is stopping")]
@@ -70,9 +74,9 @@ pub(super) enum Refusal {
 
 impl Refusal {
     /// The answer, after the log and the counters have heard of it.
-    pub(super) fn answer(&self, decision: Option<&Decision>, runner: &Runner) -> HttpResponse {
+    pub(super) fn answer(&self, permitted: Option<&Permitted>, runner: &Runner) -> HttpResponse {
         let status = self.status();
-        self.account(decision, status, runner);
+        self.account(permitted, status, runner);
         let mut response = HttpResponse::build(status);
         response.content_type("text/plain; charset=utf-8");
         match self {
@@ -89,7 +93,7 @@ impl Refusal {
 
     fn status(&self) -> StatusCode {
         match self {
-            Self::NoDecision | Self::Decision(_) | Self::NotOffered | Self::SwitchedOff => {
+            Self::NoDecision | Self::Decision(_) | Self::NotOffered | Self::SwitchedOff | Self::HidesRefs => {
                 StatusCode::FORBIDDEN
             }
             Self::Repository(LookupError::ForeignOwner { .. } | LookupError::Unreadable(_))
@@ -114,6 +118,7 @@ impl Refusal {
             }
             Self::Busy(_)
             | Self::NoStorage
+            | Self::Unlisted(_)
             | Self::Stopping
             | Self::Body(GatherError::Crowded)
             | Self::Unanswered(NoHead::Stopped) => StatusCode::SERVICE_UNAVAILABLE,
@@ -136,29 +141,29 @@ impl Refusal {
         }
     }
 
-    fn account(&self, decision: Option<&Decision>, status: StatusCode, runner: &Runner) {
+    fn account(&self, permitted: Option<&Permitted>, status: StatusCode, runner: &Runner) {
         let outcome = match self {
             Self::Unanswered(_) => return,
             Self::Busy(_) | Self::Stopping | Self::Body(GatherError::Crowded) => "busy",
             Self::Body(GatherError::Aborted) => "client_gone",
             Self::Body(GatherError::Slow) => "timeout",
-            Self::NoStorage => "failed",
+            Self::NoStorage | Self::Unlisted(_) => "failed",
             _ if status == StatusCode::INTERNAL_SERVER_ERROR => "failed",
             _ => "refused",
         };
-        runner.metrics.refused(decision.map(|decision| decision.service), outcome);
+        runner.metrics.refused(permitted.map(Permitted::service), outcome);
         if matches!(self, Self::Hooks(_)) {
             runner.metrics.judged(Rule::Proof.as_str(), "unusable");
         }
-        if let Some(decision) = decision {
-            runner.audit.record(&Record::of(decision, outcome));
+        if let Some(permitted) = permitted {
+            runner.audit.record(&Record::of_permitted(permitted, outcome));
         }
         let cause = std::error::Error::source(self).map(ToString::to_string);
         tracing::warn!(
-            request_id = decision.map(|decision| decision.request_id.as_str()),
-            user = decision.and_then(|decision| decision.user.as_ref()).map(UserName::as_str),
-            repo = decision.map(|decision| decision.repo.as_str()),
-            service = decision.map(|decision| decision.service.as_str()),
+            request_id = permitted.map(Permitted::request_id),
+            user = permitted.and_then(Permitted::user).map(UserName::as_str),
+            repo = permitted.map(Permitted::place),
+            service = permitted.map(|permitted| permitted.service().as_str()),
             outcome,
             status = status.as_u16(),
             reason = self.to_string(),

@@ -1,17 +1,18 @@
 //! Accounting for requests that were answered without a git of their own.
 
-use policy::decision::Decision;
+use policy::decision::Permitted;
 use policy::identity::UserName;
 use tokio::time::Instant;
 
 use super::kept::Asked;
 use crate::audit::{Audit, Record};
 use crate::metrics::Metrics;
+use crate::runner::Runner;
 
 /// A request on its way to its end. One that is dropped before it was finished was left by its client.
 #[derive(Debug)]
 pub(super) struct Served {
-    decision: Decision,
+    permitted: Permitted,
     metrics: Metrics,
     audit: Audit,
     started: Instant,
@@ -26,6 +27,8 @@ pub(super) struct Served {
 pub(super) enum By {
     /// The daemon: a probe needs no more.
     Probe,
+    /// The daemon, from its catalogue.
+    Catalogue,
     /// The memory.
     Replay,
     /// The directory, through the daemon.
@@ -41,13 +44,19 @@ pub(super) enum By {
 impl Served {
     pub(super) fn new(asked: &Asked<'_>, by: By, received: u64) -> Self {
         let Asked { runner, decision, started, .. } = *asked;
+        let mut served = Self::of(Permitted::Repository(decision.clone()), runner, by, started);
+        served.received = received;
+        served
+    }
+
+    pub(super) fn of(permitted: Permitted, runner: &Runner, by: By, started: Instant) -> Self {
         Self {
-            decision: decision.clone(),
+            permitted,
             metrics: runner.metrics.clone(),
             audit: runner.audit.clone(),
             started,
             by,
-            received,
+            received: 0,
             sent: 0,
             open: true,
         }
@@ -75,18 +84,18 @@ impl Served {
         if !std::mem::take(&mut self.open) {
             return;
         }
-        let Self { decision, received, sent, .. } = self;
-        self.audit.record(&Record::of(decision, outcome).with_bytes(*received, *sent));
+        let Self { permitted, received, sent, .. } = self;
+        self.audit.record(&Record::of_permitted(permitted, outcome).with_bytes(*received, *sent));
         if self.by == By::Led {
             return;
         }
-        self.metrics.answered(decision.service, outcome, *received, *sent);
+        self.metrics.answered(permitted.service(), outcome, *received, *sent);
         tracing::info!(
-            request_id = decision.request_id.as_str(),
-            user = decision.user.as_ref().map(UserName::as_str),
-            client = decision.client.as_str(),
-            repo = decision.repo.as_str(),
-            service = decision.service.as_str(),
+            request_id = permitted.request_id(),
+            user = permitted.user().map(UserName::as_str),
+            client = permitted.client(),
+            repo = permitted.place(),
+            service = permitted.service().as_str(),
             outcome,
             by = self.by.as_str(),
             received,
@@ -107,6 +116,7 @@ impl By {
     fn as_str(self) -> &'static str {
         match self {
             Self::Probe => "probe",
+            Self::Catalogue => "catalogue",
             Self::Replay => "replay",
             Self::Cache => "cache",
             Self::Nginx => "nginx",

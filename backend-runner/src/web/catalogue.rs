@@ -3,11 +3,13 @@
 //! Nobody is shown the catalogue; [`super::list`] asks the policy about each entry. A new repository appears when the
 //! catalogue is read again, after [`FRESH`].
 
-use std::path::Path;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use policy::repo_path::RepoPath;
+use tokio::runtime::Handle;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
@@ -27,32 +29,44 @@ pub struct Entry {
 /// What was found, and when.
 #[derive(Debug, Default)]
 pub struct Catalogue {
-    last: Mutex<Option<(Instant, Arc<[Entry]>)>>,
+    last: Arc<Mutex<Option<Reading>>>,
 }
+
+type Reading = (Instant, Arc<[Entry]>);
 
 /// How long what was found is shown.
 pub const FRESH: Duration = Duration::from_secs(10);
 
 impl Catalogue {
-    /// Every repository below `root` that can be served, in order. Whoever comes while it is read waits for that.
-    pub async fn entries(&self, root: &Path, export_all: bool) -> Arc<[Entry]> {
-        let mut last = self.last.lock().await;
+    /// Every repository below `root` that can be served, in order. Whoever comes while it is read waits for that, and so one
+    /// thread at most stands before storage that does not answer, however many have given up waiting.
+    ///
+    /// # Errors
+    /// When the disk cannot be read; that is not remembered.
+    pub async fn entries(
+        &self,
+        root: PathBuf,
+        export_all: bool,
+        runtime: &Handle,
+    ) -> io::Result<Arc<[Entry]>> {
+        let mut last = Arc::clone(&self.last).lock_owned().await;
         if let Some((_, entries)) = last.as_ref().filter(|(read, _)| read.elapsed() < FRESH) {
-            return Arc::clone(entries);
+            return Ok(Arc::clone(entries));
         }
-        let root = root.to_owned();
-        let found = tokio::task::spawn_blocking(move || read(&root, export_all)).await;
-        let entries: Arc<[Entry]> = found.unwrap_or_default().into();
-        *last = Some((Instant::now(), Arc::clone(&entries)));
-        entries
+        let read = runtime.spawn_blocking(move || {
+            let entries: Arc<[Entry]> = read(&root, export_all)?.into();
+            *last = Some((Instant::now(), Arc::clone(&entries)));
+            Ok(entries)
+        });
+        read.await.unwrap_or_else(|_| Err(io::Error::other("it was not read to the end")))
     }
 }
 
-fn read(root: &Path, export_all: bool) -> Vec<Entry> {
+fn read(root: &Path, export_all: bool) -> io::Result<Vec<Entry>> {
     let served = |repo: &RepoPath| repository::find(root, repo, export_all).ok();
-    let repositories = inventory::repo_paths(root).into_iter();
+    let repositories = inventory::repo_paths(root)?.into_iter();
     let served = repositories.filter_map(|repo| Some((served(&repo)?, repo)));
-    served.map(|(found, repo)| Entry { description: description(&found.path), repo }).collect()
+    Ok(served.map(|(found, repo)| Entry { description: description(&found.path), repo }).collect())
 }
 
 /// The first line, if it is not the one git writes.
@@ -63,4 +77,39 @@ fn description(repository: &Path) -> String {
     let line: String =
         if line.starts_with("Unnamed repository;") { "" } else { line }.chars().take(200).collect();
     text::escape(&line)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_disk_that_cannot_be_read_is_no_empty_list_and_is_read_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let (root, away) = (directory.path().join("root"), directory.path().join("away"));
+        for part in ["team/a.git/objects", "team/a.git/refs"] {
+            fs::create_dir_all(root.join(part)).unwrap();
+        }
+        fs::write(root.join("team/a.git/HEAD"), "ref: refs/heads/main\n").unwrap();
+        fs::rename(&root, &away).unwrap();
+        let (catalogue, runtime) = (Catalogue::default(), Handle::current());
+        assert!(catalogue.entries(root.clone(), true, &runtime).await.is_err());
+        fs::rename(&away, &root).unwrap();
+        let entries = catalogue.entries(root.clone(), true, &runtime).await.unwrap();
+        assert_eq!(entries.iter().map(|entry| entry.repo.as_str()).collect::<Vec<_>>(), ["team/a.git"]);
+        fs::rename(&root, &away).unwrap();
+        assert_eq!(catalogue.entries(root, true, &runtime).await.unwrap().len(), 1, "fresh enough");
+    }
+
+    #[tokio::test]
+    async fn a_reading_goes_on_when_nobody_waits_any_more_and_is_the_only_one() {
+        let (catalogue, runtime) = (Catalogue::default(), Handle::current());
+        let stuck = Arc::clone(&catalogue.last).lock_owned().await;
+        let waits = catalogue.entries("/nowhere".into(), true, &runtime);
+        assert!(tokio::time::timeout(Duration::from_millis(20), waits).await.is_err());
+        drop(stuck);
+        assert!(catalogue.entries("/nowhere".into(), true, &runtime).await.is_err());
+    }
 }

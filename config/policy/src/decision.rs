@@ -81,6 +81,53 @@ pub enum Permitted {
     List(ListDecision),
 }
 
+impl Permitted {
+    /// The id that joins the logs.
+    #[must_use]
+    pub fn request_id(&self) -> &str {
+        match self {
+            Self::Repository(decision) => &decision.request_id,
+            Self::List(decision) => &decision.request_id,
+        }
+    }
+
+    /// The caller, unless anonymous.
+    #[must_use]
+    pub fn user(&self) -> Option<&UserName> {
+        match self {
+            Self::Repository(decision) => decision.user.as_ref(),
+            Self::List(decision) => decision.user.as_ref(),
+        }
+    }
+
+    /// The address of the client.
+    #[must_use]
+    pub fn client(&self) -> &str {
+        match self {
+            Self::Repository(decision) => &decision.client,
+            Self::List(decision) => &decision.client,
+        }
+    }
+
+    /// The repository, or the directory whose repositories are listed: empty or with a slash at its end.
+    #[must_use]
+    pub fn place(&self) -> &str {
+        match self {
+            Self::Repository(decision) => decision.repo.as_str(),
+            Self::List(decision) => decision.list.below(),
+        }
+    }
+
+    /// What is asked for. The list is a page.
+    #[must_use]
+    pub fn service(&self) -> Service {
+        match self {
+            Self::Repository(decision) => decision.service,
+            Self::List(_) => Service::Web,
+        }
+    }
+}
+
 /// A header that is no valid decision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum VerifyError {

@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use harness::people::{READER, WRITER};
+use harness::people::{OUTSIDER, READER, WRITER};
 use harness::pkt::advertisement;
 use harness::{Stack, until_true};
 
@@ -33,7 +33,7 @@ fn with_program(script: &str, settings: &[(&str, &str)]) -> Stack {
 fn pages_take_no_place_from_git_nor_from_the_pages_of_others() {
     let stack = with_program(
         "sleep 60",
-        &[("per_user: 2", "per_user: 1"), ("running: 4", "running: 2"), ("time: 30s", "time: 2s")],
+        &[("per_user: 2", "per_user: 1"), ("running: 4", "running: 2"), ("time: 30s", "time: 4s")],
     );
     let hold = |person| {
         let before = stack.metric("backend-runner", "gitward_web_running").unwrap();
@@ -49,9 +49,39 @@ fn pages_take_no_place_from_git_nor_from_the_pages_of_others() {
     let (reader, writer) = (hold(READER.name), hold(WRITER.name));
     let git = get(&stack, &advertisement("team/app.git", "git-upload-pack"), Some(READER));
     assert_eq!(git.status, 200);
+    // The list stands in the same line.
+    let front = stack.front();
+    let list = harness::Request::get("/git/").basic(OUTSIDER.name, OUTSIDER.password);
+    let list = thread::spawn(move || front.send(&list).unwrap().status);
+    until_true("the list waits", SOON, || {
+        stack.metric("backend-runner", "gitward_web_queued").unwrap() > 0.0
+    })
+    .unwrap();
     // The third waits for as long as a page may take; the first are ended before.
     assert_eq!((reader.join().unwrap(), writer.join().unwrap()), (500, 500));
+    assert!([200, 503].contains(&list.join().unwrap()));
     stack.await_no_git(SOON).unwrap();
+}
+
+#[test]
+fn a_list_that_cannot_be_read_is_refused_and_not_remembered_and_is_counted_like_a_page() {
+    let stack = builder().start().unwrap();
+    seed(&stack);
+    let counted = |outcome| {
+        let page = stack.admin("backend-runner", "/metrics").unwrap().text();
+        let series = format!("gitward_git_requests_total{{outcome=\"{outcome}\",service=\"web\"}} 1");
+        page.lines().any(|line| line == series)
+    };
+    let (root, away) = (stack.repositories().root().to_owned(), stack.path().join("away"));
+    std::fs::rename(&root, &away).unwrap();
+    assert_eq!(get(&stack, "/git/", Some(READER)).status, 503);
+    std::fs::rename(&away, &root).unwrap();
+    assert!(get(&stack, "/git/team/", Some(READER)).text().contains("team/app.git"));
+    assert!(counted("failed") && counted("ok"));
+    let record = |text: &str| stack.read("log/audit.jsonl").contains(text);
+    until_true("the record", SOON, || record(r#""repository":"team/","service":"web","outcome":"ok""#))
+        .unwrap();
+    assert_eq!(stack.metric("backend-runner", "gitward_git_duration_seconds_count").unwrap(), 0.0);
 }
 
 #[test]
