@@ -6,7 +6,7 @@
 use std::error::Error;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use daemon::admin::Readiness;
@@ -27,6 +27,7 @@ use crate::managed_hooks::ManagedHooks;
 use crate::metrics::{ConfigFile, Metrics};
 use crate::runner::Runner;
 use crate::server::StartError;
+use crate::web::view;
 
 /// The current runner, and how it came to be.
 #[derive(Debug)]
@@ -82,6 +83,7 @@ impl State {
             stop: CancellationToken::new(),
             config: config.clone(),
         };
+        sweep(&config);
         let status = Status { since: Instant::now(), last_error: None, needs_restart: Vec::new() };
         let current = ArcSwap::from_pointee(runner);
         Ok(Self { current, started: config, path, files: Mutex::new(files), status: Mutex::new(status) })
@@ -222,6 +224,16 @@ fn hooks(config: &Config) -> Arc<ManagedHooks> {
     }
     Arc::new(hooks)
 }
+
+/// Removes what a daemon that was killed left of pages.
+fn sweep(config: &Config) {
+    let scratch = config.hooks.scratch.clone();
+    let age = ABANDONED.max(2 * config.gitweb.patience.request);
+    Handle::current().spawn_blocking(move || view::sweep(&scratch, age));
+}
+
+/// From when on a page's directory is taken for one that nobody uses.
+const ABANDONED: Duration = Duration::from_secs(3600);
 
 fn warn(warnings: &[String]) {
     for warning in warnings {

@@ -85,6 +85,10 @@ async fn view(runner: &Runner, decision: &Decision) -> Result<View, Refusal> {
         if switches::may_be_set(&repository)? && !switches::allow(&git, &repository, Service::Web)? {
             return Err(Refusal::SwitchedOff);
         }
+        // gitweb does not know of them and would show them.
+        if switches::may_hide(&repository)? && switches::hides_from_readers(&git, &repository)? {
+            return Err(Refusal::HidesRefs);
+        }
         Ok(View::create(&scratch, &git, &repo, &repository)?)
     });
     match timeout(STORAGE, look).await {

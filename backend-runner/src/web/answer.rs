@@ -110,11 +110,23 @@ impl PageRules {
     }
 
     fn is_inside(&self, location: &[u8]) -> bool {
-        let below = location.strip_prefix(self.repository.as_bytes());
-        below.is_some_and(|below| matches!(below.first(), None | Some(b'/' | b'?')))
-            && location.iter().all(|byte| (0x21..0x7f).contains(byte))
-            && !location.windows(2).skip(8).any(|pair| pair == b"//")
+        let Some(below) = location.strip_prefix(self.repository.as_bytes()) else { return false };
+        let path = below.split(|&byte| byte == b'?').next().unwrap_or_default();
+        let names: Vec<_> = path.split(|&byte| byte == b'/').collect();
+        let stays = match names.as_slice() {
+            [[], between @ .., last] => {
+                !is_dots(last) && !between.iter().any(|name| name.is_empty() || is_dots(name))
+            }
+            rest => rest == [b""],
+        };
+        stays && below.iter().all(|byte| (0x21..0x7f).contains(byte) && *byte != b'\\')
     }
+}
+
+/// `.` or `..`, escaped or not: browsers make nothing of the difference.
+fn is_dots(name: &[u8]) -> bool {
+    let name = String::from_utf8_lossy(name).to_ascii_lowercase().replace("%2e", ".");
+    name == "." || name == ".."
 }
 
 fn only<'h>(parsed: &[httparse::Header<'h>], name: &str) -> Result<Option<&'h [u8]>, ResponseError> {
@@ -216,7 +228,19 @@ mod tests {
             ("/git/team/a.github/x", false),
             ("/git/team/b.git/x", false),
             ("//evil.example/", false),
+            ("/git/team/a.git/", true),
+            ("/git/team/a.git/tree/", true),
+            ("/git/team/a.git/blob/HEAD:/..a/b..", true),
+            ("/git/team/a.git?a=x;f=a/../b//c", true),
             ("/git/team/a.git//evil.example", false),
+            ("/git/team/a.git//", false),
+            ("/git/team/a.git/..", false),
+            ("/git/team/a.git/../b.git", false),
+            ("/git/team/a.git/tree/../../b.git", false),
+            ("/git/team/a.git/./x", false),
+            ("/git/team/a.git/%2e%2E/b.git", false),
+            ("/git/team/a.git/x\\..\\y", false),
+            ("/git/team/a.git#x", false),
             ("http://evil.example/git/team/a.git", false),
             ("", false),
         ] {

@@ -6,8 +6,9 @@
 
 use std::fs::{self, File, Permissions};
 use std::io::{self, Read};
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use policy::repo_path::RepoPath;
 use rustix::fs::{Mode, OFlags};
@@ -47,7 +48,7 @@ impl View {
     ) -> Result<Self, ViewError> {
         let settings = switches::listed(git, repository, SETTINGS)?;
         let directory = tempfile::Builder::new()
-            .prefix("gitward-web-")
+            .prefix(PREFIX)
             .permissions(Permissions::from_mode(0o700))
             .tempdir_in(scratch)?;
         let view = Self { directory };
@@ -80,6 +81,25 @@ impl View {
         self.directory.path().join("gitweb.conf")
     }
 }
+
+/// Removes the views below `scratch` that a daemon that was killed has left: this user's, and unused for `age`. One that another
+/// daemon still uses is younger.
+pub fn sweep(scratch: &Path, age: Duration) {
+    let own = rustix::process::geteuid().as_raw();
+    for entry in fs::read_dir(scratch).into_iter().flatten().flatten() {
+        let is_view = entry.file_name().as_encoded_bytes().starts_with(PREFIX.as_bytes());
+        // Not through links.
+        let Ok(found) = entry.metadata() else { continue };
+        let is_old = found.modified().is_ok_and(|time| time.elapsed().is_ok_and(|passed| passed > age));
+        if is_view && is_old && found.is_dir() && found.uid() == own {
+            // What stays is tried again at the next start.
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
+/// How the directories of views begin.
+const PREFIX: &str = "gitward-web-";
 
 /// What objects and refs are kept in, in every format git has. A link to what is not there is as good as none.
 const LINKED: [&str; 5] = ["objects", "refs", "packed-refs", "reftable", "shallow"];
@@ -127,6 +147,29 @@ mod tests {
     use std::process::Command;
 
     use super::*;
+
+    #[test]
+    fn old_views_are_swept_and_nothing_else() {
+        let scratch = tempfile::tempdir().unwrap();
+        let age = Duration::from_secs(3600);
+        let make = |name: &str, passed: Duration| {
+            let path = scratch.path().join(name);
+            fs::create_dir_all(path.join("projects")).unwrap();
+            symlink(scratch.path().join("kept"), path.join("projects/objects")).unwrap();
+            File::open(&path).unwrap().set_modified(std::time::SystemTime::now() - passed).unwrap();
+        };
+        make("gitward-web-old", 2 * age);
+        make("gitward-web-young", age / 2);
+        make("gitward-push-old", 2 * age);
+        make("kept", 2 * age);
+        symlink(scratch.path().join("kept"), scratch.path().join("gitward-web-link")).unwrap();
+        sweep(scratch.path(), age);
+        let left = fs::read_dir(scratch.path()).unwrap().map(|entry| entry.unwrap().file_name());
+        let mut left: Vec<_> = left.collect();
+        left.sort();
+        assert_eq!(left, ["gitward-push-old", "gitward-web-link", "gitward-web-young", "kept"]);
+        assert!(scratch.path().join("kept/projects").exists());
+    }
 
     #[test]
     fn a_view_has_the_objects_and_refs_of_one_repository_and_not_its_settings() {

@@ -233,6 +233,44 @@ fn hostile(stack: &Stack, repository: &Repository) {
 }
 
 #[test]
+fn a_repository_that_hides_refs_has_no_pages() {
+    let stack = builder().start().unwrap();
+    seed(&stack);
+    let repository = stack.repositories().open("team/app.git");
+    for (setting, status) in
+        [("receive.hideRefs", 200), ("transfer.hideRefs", 403), ("uploadpack.hideRefs", 403)]
+    {
+        repository.git().ok(&["config", setting, "refs/heads/topic"]).unwrap();
+        for page in ["", "/heads", "/shortlog/refs/heads/topic"] {
+            let page = get(&stack, &format!("/git/team/app.git{page}"), Some(READER));
+            assert_eq!(page.status, status, "{setting}");
+        }
+        let listed = stack.git_as(READER).ok(&["ls-remote", &stack.url("team/app.git")]).unwrap();
+        assert_eq!(listed.contains("topic"), status == 200, "{setting}: {listed}");
+        repository.git().ok(&["config", "--unset", setting]).unwrap();
+    }
+    assert!(stack.read("log/backend-runner.log").contains("hides refs"));
+}
+
+#[test]
+fn of_what_a_repository_borrows_pages_show_what_a_fetch_gives() {
+    let stack = builder().start().unwrap();
+    seed(&stack);
+    let lender = stack.repositories().seeded("secret/lender.git", 7, &[]).unwrap();
+    let id = lender.resolve("refs/heads/main").unwrap();
+    let page = || get(&stack, &format!("/git/public/site.git/commit/{id}"), None).status;
+    stack.git().ok(&["init", "--quiet", "work"]).unwrap();
+    let work = stack.git().within(&stack.path().join("home/work"));
+    let fetches =
+        || work.run(&["fetch", "--quiet", &stack.url("public/site.git"), &id]).unwrap().status.success();
+    assert_eq!((page(), fetches()), (404, false));
+    let lent = format!("{}\n", lender.path().join("objects").display());
+    let borrower = stack.repositories().open("public/site.git");
+    fs::write(borrower.path().join("objects/info/alternates"), lent).unwrap();
+    assert_eq!((page(), fetches()), (200, true));
+}
+
+#[test]
 fn what_was_pushed_cannot_act_in_a_browser() {
     let stack = builder().start().unwrap();
     let repository = stack.repositories().seeded("public/site.git", 1, &[]).unwrap();
