@@ -58,7 +58,14 @@ const LONGEST_AGENT: usize = 1024;
 fn is_settled(arguments: &[&[u8]]) -> bool {
     let has = |start: &[u8]| arguments.iter().any(|line| line.starts_with(start));
     let is_done = arguments.contains(&&b"done"[..]);
-    arguments.iter().all(|line| is_of(line, &FETCH)) && has(b"want ") && (is_done || !has(b"have "))
+    // `sparse:oid` can name a file on a branch, also in escapes.
+    let names_a_ref = |line: &[u8]| {
+        line.starts_with(b"filter ")
+            && (line.contains(&b'%') || line.windows(6).any(|part| part == b"sparse"))
+    };
+    arguments.iter().all(|line| is_of(line, &FETCH) && !names_a_ref(line))
+        && has(b"want ")
+        && (is_done || !has(b"have "))
 }
 
 /// Arguments that are a word, or start with one and a space.
@@ -141,6 +148,9 @@ mod tests {
             &["command=fetch", "|", WANT, "deepen-not refs/heads/old", "done"],
             &["command=fetch", "|", WANT, "have 0123456789012345678901234567890123456789"],
             &["command=fetch", "|", WANT, "packfile-uris https", "done"],
+            &["command=fetch", "|", WANT, "filter sparse:oid=main:cone", "done"],
+            &["command=fetch", "|", WANT, "filter combine:tree:3+sparse:oid=main:cone", "done"],
+            &["command=fetch", "|", WANT, "filter combine:%73parse:oid=main:cone", "done"],
             &["command=fetch", "|", WANT, "sideband-all", "done"],
             &["command=fetch", "|", WANT, "wait-for-done"],
             &["command=fetch", "|", WANT, "brand-new", "done"],
