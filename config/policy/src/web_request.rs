@@ -59,8 +59,9 @@ const ACTIONS: [&str; 25] = [
 /// Actions of gitweb that are about many repositories.
 const ACTIONS_ON_MANY: [&str; 4] = ["forks", "opml", "project_index", "project_list"];
 
-/// Every parameter besides the action; `p` and `pf`, which choose repositories, are not among them.
-const PARAMETERS: [&str; 13] = ["f", "fp", "h", "hp", "hb", "hpb", "pg", "o", "s", "st", "sf", "sr", "ds"];
+/// Every parameter besides the action; `p` and `pf`, which choose repositories, are not among them, and neither is `sr`, which
+/// makes a regular expression of what is searched for: a few characters can keep a processor busy for hours.
+const PARAMETERS: [&str; 12] = ["f", "fp", "h", "hp", "hb", "hpb", "pg", "o", "s", "st", "sf", "ds"];
 
 /// The repository, the path below it and the query, all as they were written.
 pub(crate) fn parse<'t>(
@@ -202,7 +203,7 @@ mod tests {
             "/blobdiff/v1:/a/x..v2:/b/x",
             "/tree/main:/",
             "?a=blob;f=src/main.c;hb=HEAD",
-            "?a=search&h=refs%2Fheads%2Fx&st=commit&s=a+b%3F&sr=1",
+            "?a=search&h=refs%2Fheads%2Fx&st=commit&s=a+b%3F",
             "/shortlog?pg=2;opt=--no-merges",
             "/snapshot/HEAD.tar.gz",
         ] {
@@ -253,6 +254,7 @@ mod tests {
             "?p=other.git",
             ";p=other.git",
             "?a=summary;p=other.git",
+            "?a=search&st=commit&s=(a%3F)%7B60%7D&sr=1",
             "?a=summary&p=other.git",
             "?%70=other.git",
             "?pf=team",
