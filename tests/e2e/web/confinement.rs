@@ -152,7 +152,6 @@ fn nothing_a_repository_says_is_executed_or_believed() {
         "/git/team/app.git/snapshot/main.tar.gz",
         "/git/team/app.git/snapshot/main.zip",
         "/git/team/app.git?a=search;st=pickaxe;s=line",
-        "/git/team/app.git?a=search;st=pickaxe;s=line;sr=1",
         "/git/team/app.git?a=search;st=grep;s=line",
     ] {
         let page = get(&stack, target, Some(READER));
