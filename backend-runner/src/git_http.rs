@@ -32,7 +32,7 @@ pub use self::front::Front;
 use self::kept::{Asked, Kept};
 pub use self::pass::Connection;
 use self::refusal::Refusal;
-use self::run::Run;
+use self::run::{Run, Told};
 use crate::alias::Alias;
 use crate::cgi::environment::{self, RequestHeaders};
 use crate::cgi::response::Head;
@@ -97,7 +97,7 @@ async fn serve(
         return Ok(response);
     }
     let run = Run { asked, hidden_refs: &hidden_refs, rules, limit, alias, store };
-    match asked.kept(&body, run.environment(None, false)).await? {
+    match asked.kept(&body, run.environment(None, Told::default())).await? {
         Kept::Answer(response) => Ok(response),
         Kept::AskGit(keep) => run.git(body, keep).await,
     }

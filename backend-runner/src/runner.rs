@@ -80,6 +80,7 @@ impl Runner {
             rules,
             log_directory,
             no_alternates: false,
+            shallow: false,
         }
     }
 }

@@ -46,6 +46,19 @@ pub fn question(body: &[u8]) -> Option<Question> {
     }
 }
 
+/// Whether the plain body of a v2 request is for a shallow clone: the last commit, by somebody who has nothing.
+#[must_use]
+pub fn is_shallow_clone(body: &[u8]) -> bool {
+    let Some(packets) = packets(body) else { return false };
+    let is = |wanted: &[u8]| {
+        packets.iter().any(|packet| matches!(packet, Packet::Line(line) if chomped(line) == wanted))
+    };
+    let begins = |start: &[u8]| {
+        packets.iter().any(|packet| matches!(packet, Packet::Line(line) if line.starts_with(start)))
+    };
+    is(b"command=fetch") && is(b"deepen 1") && !begins(b"have ") && !begins(b"shallow ")
+}
+
 /// The client's name: the only line that does not matter. Whatever git might not take instead would end the answer for
 /// everybody who asks the same meanwhile: a session id that nobody asked for, a line that is too long for a packet.
 fn tells_who(line: &[u8]) -> bool {
@@ -139,6 +152,35 @@ mod tests {
         assert_ne!(refs, asked(&["command=ls-refs", "|", "peel", "ref-prefix refs/tags/"]));
         assert_ne!(refs, asked(&["command=ls-refs", "|", "peel", "symrefs", "ref-prefix refs/heads/"]));
         assert_eq!(question(b"0013command=ls-refs0000"), question(b"0014command=ls-refs\n0000"));
+    }
+
+    #[test]
+    fn a_shallow_clone_is_of_one_commit_and_has_nothing() {
+        let asked = |lines: &[&str]| is_shallow_clone(&body(lines));
+        assert!(asked(&["command=fetch", "|", "deepen 1", WANT, "done"]));
+        for other in [
+            &["command=fetch", "|", WANT, "done"][..],
+            &["command=fetch", "|", "deepen 10", WANT, "done"],
+            &[
+                "command=fetch",
+                "|",
+                "deepen 1",
+                WANT,
+                "have 0123456789012345678901234567890123456789",
+                "done",
+            ],
+            &[
+                "command=fetch",
+                "|",
+                "deepen 1",
+                WANT,
+                "shallow 0123456789012345678901234567890123456789",
+                "done",
+            ],
+            &["command=ls-refs", "|", "deepen 1"],
+        ] {
+            assert!(!asked(other), "{other:?}");
+        }
     }
 
     #[test]

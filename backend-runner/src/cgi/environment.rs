@@ -57,6 +57,8 @@ pub struct Settings<'a> {
     pub log_directory: Option<&'a Path>,
     /// Whether git need not ask other repositories for their refs, because this one borrows no objects, and can be told so.
     pub no_alternates: bool,
+    /// Whether a fetch is the first and shallow: it saves no bytes to look for deltas as far as git does.
+    pub shallow: bool,
 }
 
 /// What the rules of a repository ask of git itself.
@@ -228,6 +230,9 @@ fn configuration(
     if decision.service == Service::ReceivePack && settings.no_alternates {
         list.push(("core.alternateRefsCommand", text("true")));
     }
+    if settings.shallow {
+        list.push(("pack.window", text(SHALLOW_WINDOW)));
+    }
     if let Some(hooks) = settings.hooks {
         list.push(("core.hooksPath", hooks.display().to_string()));
     }
@@ -242,6 +247,10 @@ fn configuration(
     }
     list
 }
+
+/// How many objects are tried as the base of a delta for a shallow clone: its objects are few and of one commit. git's default
+/// is 10. See ARCHITECTURE.md, "Cache", for what that costs.
+const SHALLOW_WINDOW: &str = "4";
 
 /// `GIT_CONFIG_COUNT` and what it counts.
 fn numbered(list: Vec<(&'static str, String)>) -> Vec<Variable> {

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use actix_web::HttpResponse;
+use policy::git_request::Service;
 use policy::repo_path::RepoPath;
 use tokio::sync::oneshot;
 
@@ -16,6 +17,7 @@ use super::{dumb, respond};
 use crate::alias::Alias;
 use crate::audit::Audit;
 use crate::cache::lead::{Forget, Lead};
+use crate::cache::question::is_shallow_clone;
 use crate::cache::reader::Reader;
 use crate::cache::recorder::{self, FromJob};
 use crate::cache::standing::tag;
@@ -25,6 +27,7 @@ use crate::job::Job;
 use crate::limits::Permit;
 use crate::metrics::AnswerKind;
 use crate::push::directory::PushDirectory;
+use crate::stream::whole::Whole;
 use crate::stream::{NoHead, Streams, download};
 
 /// A request that needs git.
@@ -42,12 +45,21 @@ pub(super) struct Run<'a> {
     pub(super) store: &'a RepoPath,
 }
 
+/// What git is told of one request alone, and no cache asks for.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Told {
+    no_alternates: bool,
+    shallow: bool,
+}
+
 impl Run<'_> {
     /// What git is told.
-    pub(super) fn environment(&self, log: Option<&Path>, no_alternates: bool) -> Vec<Variable> {
+    pub(super) fn environment(&self, log: Option<&Path>, told: Told) -> Vec<Variable> {
         let Asked { runner, decision, headers, repository, .. } = self.asked;
         let common = runner.settings(self.rules.clone(), log);
-        let settings = Settings { hidden_refs: self.hidden_refs, no_alternates, alias: self.alias, ..common };
+        let Told { no_alternates, shallow } = told;
+        let hidden_refs = self.hidden_refs;
+        let settings = Settings { hidden_refs, no_alternates, shallow, alias: self.alias, ..common };
         environment::variables(decision, headers, &repository.path, &settings)
     }
 
@@ -60,7 +72,10 @@ impl Run<'_> {
         };
         let Prepared { directory: push, no_alternates, turn } =
             push::prepare(runner, decision, repository).await?;
-        let environment = self.environment(push.as_ref().map(PushDirectory::log).as_deref(), no_alternates);
+        let environment = {
+            let log = push.as_ref().map(PushDirectory::log);
+            self.environment(log.as_deref(), Told { no_alternates, shallow: self.is_shallow(&body) })
+        };
         let (input, unsent) = body.split();
         let engine = (runner.config.engine, &runner.git, runner.config.limits.push_memory);
         let plan = Plan::new(engine, decision.service, headers, repository, environment, input);
@@ -113,6 +128,14 @@ impl Run<'_> {
             permit = runner.limits.acquire(room, self.store) => Ok(permit?),
             () = runner.stop.cancelled() => Err(Refusal::Stopping),
         }
+    }
+
+    fn is_shallow(&self, body: &RequestBody) -> bool {
+        let RequestBody::Whole(Whole::Memory(bytes)) = body else { return false };
+        let Asked { decision, headers, .. } = self.asked;
+        decision.service == Service::UploadPack
+            && headers.protocol == Some("version=2")
+            && is_shallow_clone(bytes)
     }
 
     /// Lets the answer be recorded, and follows that like everybody else.

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use backend_runner::cache::question::is_shallow_clone;
 use backend_runner::cgi::environment::{self, RequestHeaders, RulesForGit, Settings};
 use backend_runner::cgi::response;
 use backend_runner::config;
@@ -271,6 +272,7 @@ pub(crate) fn reference(git: &Git, stage: &Stage, shape: &Shape) -> Seen {
         rules: RulesForGit::default(),
         log_directory: Some(&log),
         no_alternates: true,
+        shallow: shape.body.as_deref().is_some_and(is_shallow_clone),
     };
     let headers = RequestHeaders { protocol: shape.protocol, encoding: None };
     let variables = environment::variables(&decision, headers, &root.join(decision.repo.as_str()), &settings);

@@ -42,6 +42,31 @@ const FIXED: [(&str, &str); 7] = [
 ];
 
 #[test]
+fn only_a_shallow_clone_looks_less_far_for_deltas() {
+    let stage = Stage::fake(ECHO, "");
+    stage.hollow_repository("team/a.git");
+    let decision = stage::signed("POST", "/git/team/a.git/git-upload-pack");
+    let want = "want 0123456789012345678901234567890123456789\n";
+    for (lines, is_shallow) in [
+        (&["deepen 1\n", want, "done\n"][..], true),
+        (&[want, "done\n"], false),
+        (&["deepen 1\n", want, "have 0123456789012345678901234567890123456789\n"], false),
+    ] {
+        let packet = |line: &&str| format!("{:04x}{line}", line.len() + 4);
+        let lines: String = lines.iter().map(packet).collect();
+        let body = format!("{}0001{lines}0000", packet(&"command=fetch"));
+        let headers = [
+            ("X-Gitward-Decision", &*decision),
+            ("Content-Type", "application/x-git-upload-pack-request"),
+            ("Git-Protocol", "version=2"),
+        ];
+        let mut variables = environment(&stage, &post(&headers, body.as_bytes()));
+        let told = configuration(&mut variables).contains(&"pack.window=4".to_owned());
+        assert_eq!(told, is_shallow, "{lines}");
+    }
+}
+
+#[test]
 fn a_fetch_without_a_user_gets_the_least() {
     let hooks = tempfile::tempdir().unwrap();
     let stage = Stage::fake(ECHO, &format!("hooks: {{ directory: {} }}", hooks.path().display()));
