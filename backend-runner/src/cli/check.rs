@@ -3,7 +3,9 @@
 
 mod problems;
 
+use std::fs;
 use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use daemon::files::Files;
@@ -31,6 +33,7 @@ pub fn run(config: &Path) -> Result<(), CommandError> {
     let name = config.policy_file.display().to_string();
     let mut warnings = load::warnings(config, git, policy, policy_text);
     warnings.extend(advice::told(&missing_branches(&loaded), &name, policy_text));
+    warnings.extend(config.cache.directory.as_deref().and_then(closed_to_nginx));
     for warning in warnings {
         writeln!(out, "warning: {warning}")?;
     }
@@ -63,9 +66,26 @@ fn missing_branches(loaded: &Loaded) -> Vec<Advice> {
     found
 }
 
+/// nginx sends kept packs itself, as another user: a member of the daemon's group, or anybody. A directory that only its owner may
+/// enter makes every clone of what was kept a 503.
+fn closed_to_nginx(directory: &Path) -> Option<String> {
+    let is_closed = |path: &&Path| {
+        fs::metadata(path).is_ok_and(|found| found.permissions().mode() & ENTERED_BY_OTHERS == 0)
+    };
+    let closed = directory.ancestors().filter(is_closed).last()?;
+    Some(format!(
+        "nginx may not read the packs in {}: {} is closed to its group and to others. Open it to nginx, or leave X-Gitward-Accel out of \
+         gitward-git.conf",
+        directory.display(),
+        closed.display()
+    ))
+}
+
+/// Search permission for the group or for others.
+const ENTERED_BY_OTHERS: u32 = 0o011;
+
 #[cfg(test)]
 mod tests {
-    use std::fs;
     use std::process::Command;
 
     use super::*;
@@ -98,6 +118,24 @@ mod tests {
             assert!(warnings.contains(part), "{warnings}");
         }
         assert!(!warnings.contains("`team/`"), "{warnings}");
+    }
+
+    #[test]
+    fn a_directory_that_nginx_cannot_enter_is_pointed_at() {
+        let directory = tempfile::tempdir().unwrap();
+        let (outer, inner) = (directory.path(), directory.path().join("kept"));
+        fs::create_dir(&inner).unwrap();
+        let close = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+        for (modes, closed) in
+            [((0o750, 0o750), None), ((0o750, 0o700), Some(&*inner)), ((0o700, 0o750), Some(outer))]
+        {
+            close(outer, modes.0);
+            close(&inner, modes.1);
+            let warning = closed_to_nginx(&inner);
+            let expected = closed.map(|closed| format!(": {} is closed", closed.display()));
+            assert_eq!(warning.is_some(), expected.is_some(), "{warning:?}");
+            assert!(expected.is_none_or(|expected| warning.unwrap().contains(&expected)));
+        }
     }
 
     fn git(arguments: &[&str]) -> String {
