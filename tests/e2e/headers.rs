@@ -174,8 +174,15 @@ fn the_host_is_never_reflected_and_no_answer_permits_other_origins() {
 #[test]
 fn internal_locations_cannot_be_asked_for() {
     let stack = stack();
-    let inside =
-        ["/_auth", "/_denied/401", "/_denied/403", "/_denied/429", "/_denied/503", "/_denied/unreadable", "/_denied/unanswered"];
+    let inside = [
+        "/_auth",
+        "/_denied/401",
+        "/_denied/403",
+        "/_denied/429",
+        "/_denied/503",
+        "/_denied/unreadable",
+        "/_denied/unanswered",
+    ];
     for target in inside {
         for request in [Request::get(target), Request::get(target).basic(WRITER.name, WRITER.password)] {
             assert_eq!(stack.http(&request).unwrap().status, 404, "{target}");
