@@ -4,10 +4,10 @@
 //! file with its body. It then waits its turn in order of arrival, for its caller's and its repository's slot first so that it does not sit on a
 //! slot others could use, and gives up at one deadline for all three. The permit is held until the child is reaped.
 
-use std::collections::HashMap;
-use std::hash::Hash;
+mod slots;
+
 use std::net::{IpAddr, Ipv6Addr};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -18,6 +18,8 @@ use prometheus::IntGauge;
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
+
+use self::slots::{Slot, Slots};
 
 /// The sizes, from the configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -254,63 +256,6 @@ fn resize(semaphore: &Arc<Semaphore>, from: usize, to: usize, runtime: &Handle) 
 /// Three quarters of a repository's children at most are one caller's: nobody shuts the others out alone.
 fn share(per_repository: usize) -> usize {
     (per_repository * 3).div_ceil(4).max(1)
-}
-
-/// One semaphore per key that is in use; keys nobody waits for or holds are forgotten.
-#[derive(Debug)]
-struct Slots<K: Eq + Hash> {
-    each: AtomicUsize,
-    used: Mutex<HashMap<K, Arc<Semaphore>>>,
-}
-
-/// A held or awaited slot of one key.
-#[derive(Debug)]
-struct Slot<K: Eq + Hash> {
-    slots: Arc<Slots<K>>,
-    key: K,
-    semaphore: Option<Arc<Semaphore>>,
-    permit: Option<OwnedSemaphorePermit>,
-}
-
-impl<K: Clone + Eq + Hash> Slots<K> {
-    fn new(each: usize) -> Arc<Self> {
-        Arc::new(Self { each: AtomicUsize::new(each), used: Mutex::default() })
-    }
-
-    async fn acquire(self: &Arc<Self>, key: K) -> Result<Slot<K>, Busy> {
-        let (mut slot, semaphore) = self.slot(key);
-        slot.permit = Some(semaphore.acquire_owned().await.map_err(|_| Busy)?);
-        Ok(slot)
-    }
-
-    fn try_acquire(self: &Arc<Self>, key: K) -> Option<Slot<K>> {
-        let (mut slot, semaphore) = self.slot(key);
-        slot.permit = Some(semaphore.try_acquire_owned().ok()?);
-        Some(slot)
-    }
-
-    /// A slot that is not held yet, and what it is held of.
-    fn slot(self: &Arc<Self>, key: K) -> (Slot<K>, Arc<Semaphore>) {
-        let semaphore = {
-            let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
-            let each = self.each.load(Ordering::Relaxed);
-            Arc::clone(used.entry(key.clone()).or_insert_with(|| Arc::new(Semaphore::new(each))))
-        };
-        let held = Some(Arc::clone(&semaphore));
-        (Slot { slots: Arc::clone(self), key, semaphore: held, permit: None }, semaphore)
-    }
-}
-
-impl<K: Eq + Hash> Drop for Slot<K> {
-    fn drop(&mut self) {
-        let mut used = self.slots.used.lock().unwrap_or_else(PoisonError::into_inner);
-        drop(self.permit.take());
-        drop(self.semaphore.take());
-        // The map's own is the only one left: nobody else can take one while the lock is held.
-        if used.get(&self.key).is_some_and(|semaphore| Arc::strong_count(semaphore) == 1) {
-            used.remove(&self.key);
-        }
-    }
 }
 
 /// Counts itself in a gauge for as long as it lives.
