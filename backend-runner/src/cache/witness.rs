@@ -101,7 +101,7 @@ impl Witness {
         self.0.iter().all(Seen::holds)
     }
 
-    /// The same, known by stamps alone, once everything has [`SETTLED`]; for a witness that holds.
+    /// The same, known by stamps alone, once every file is so old that a change would show in its stamp; for a witness that holds.
     #[must_use]
     pub fn settled(&self) -> Option<Self> {
         let now = SystemTime::now();
