@@ -82,15 +82,17 @@ impl Response {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
-    /// Everything a client can see except what differs between any two requests.
+    /// Everything a client can see except what differs between any two requests, like the order of fields: it comes out of
+    /// a hash with a seed for each answer, and means nothing (RFC 9110, 5.3).
     pub fn comparable(&self) -> String {
         let varies = ["date", "x-request-id"];
-        let headers: Vec<String> = self
+        let mut headers: Vec<String> = self
             .headers
             .iter()
             .filter(|(name, _)| !varies.contains(&name.to_ascii_lowercase().as_str()))
             .map(|(name, value)| format!("{name}: {value}"))
             .collect();
+        headers.sort();
         format!("{}\n{}\n\n{}", self.status, headers.join("\n"), self.text())
     }
 }
