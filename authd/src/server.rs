@@ -9,9 +9,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::{App, HttpRequest, HttpServer, dev, web};
-use daemon::admin;
+use actix_web::{HttpRequest, dev, web};
 use daemon::listen::{BindError, Listen, Listener};
+use daemon::{admin, http_server};
 use tokio::runtime::Handle;
 use tokio::task::{JoinError, JoinHandle};
 
@@ -99,18 +99,11 @@ impl Server {
 fn data_server(listener: Listener, state: Arc<State>) -> io::Result<dev::Server> {
     let unix = matches!(listener, Listener::Unix(_));
     let front = web::Data::new(Front { state, unix });
-    let server = HttpServer::new(move || App::new().app_data(front.clone()).configure(routes))
-        .workers(workers())
-        .keep_alive(KEEP_ALIVE)
-        // Else a handler would run on for a client that has gone.
-        .h1_allow_half_closed(false)
-        .disable_signals()
-        .shutdown_timeout(DRAIN_SECONDS);
-    let server = match listener {
-        Listener::Unix(socket) => server.listen_uds(socket)?,
-        Listener::Tcp(socket) => server.listen(socket)?,
+    let configure = move |app: &mut web::ServiceConfig| {
+        app.app_data(front.clone());
+        routes(app);
     };
-    Ok(server.run())
+    http_server::server(listener, settings(), configure, |_, _| ())
 }
 
 /// Only Envoy asks by the client's own method.
@@ -122,12 +115,6 @@ fn routes(app: &mut web::ServiceConfig) {
     }
 }
 
-/// authd is nginx's sidecar: an answer takes microseconds, and nginx needs the cores.
-fn workers() -> usize {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    (cores / 2).clamp(1, 2)
-}
-
 fn spawn(server: dev::Server) -> JoinHandle<io::Result<()>> {
     tokio::spawn(server)
 }
@@ -136,8 +123,16 @@ fn flatten(ended: Result<io::Result<()>, JoinError>) -> Result<(), RunError> {
     Ok(ended??)
 }
 
-/// Longer than nginx keeps its side (30 s in nginx/gitward-http.conf): who closes first must be the one who sends.
-const KEEP_ALIVE: Duration = Duration::from_secs(75);
-
-/// The longest wait for a password check, with a margin.
-const DRAIN_SECONDS: u64 = 20;
+fn settings() -> http_server::Settings {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    http_server::Settings {
+        // authd is nginx's sidecar: an answer takes microseconds, and nginx needs the cores.
+        workers: (cores / 2).clamp(1, 2),
+        // nginx keeps its side for 30 s (nginx/gitward-http.conf).
+        keep_alive: Duration::from_secs(75),
+        farewell: Duration::from_secs(1),
+        write_buffer: 32 << 10,
+        // The longest wait for a password check, with a margin.
+        drain: Duration::from_secs(20),
+    }
+}

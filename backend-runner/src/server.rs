@@ -5,16 +5,17 @@
 
 use std::io;
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
-use actix_web::dev::{Server as Workers, ServerHandle};
-use actix_web::{App, HttpServer, web};
+use actix_web::dev::{Extensions, Server as Workers, ServerHandle};
+use actix_web::web;
 use daemon::admin;
+use daemon::http_server::{self, Socket};
 use daemon::listen::{BindError, Listen, Listener};
 use daemon::signing_key::KeyError;
 use policy::web_request::Web;
 use prometheus::Registry;
-use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 
 use crate::care::schedule;
@@ -130,32 +131,26 @@ impl Server {
     }
 }
 
-/// The HTTP side. nginx keeps connections for 30 s (nginx/gitward-http.conf), so they are kept longer here: whoever closes first must be nginx.
+/// The HTTP side. nginx keeps its side for 30 s (nginx/gitward-http.conf).
 fn workers(listener: Listener, state: web::Data<State>) -> io::Result<Workers> {
-    let drain = state.runner().config.limits.drain + 2 * GRACE;
-    let server = HttpServer::new(move || {
-        App::new().app_data(state.clone()).default_service(web::to(git_http::handle))
-    })
-    .on_connect(|socket, data| {
-        let unix = socket.downcast_ref::<UnixStream>();
-        unix.and_then(Front::of).map(|front| data.insert(front));
-        let unix = unix.and_then(Connection::of);
-        let tcp = || socket.downcast_ref::<TcpStream>().and_then(Connection::of);
-        unix.or_else(tcp).map(|connection| data.insert(connection));
-    })
-    .disable_signals()
-    // Otherwise a client that is gone is not noticed.
-    .h1_allow_half_closed(false)
-    .keep_alive(Duration::from_secs(75))
-    // How long a client that still sends may take to read an early answer.
-    .client_disconnect_timeout(Duration::from_secs(5))
-    .h1_write_buffer_size(WRITE_BUFFER)
-    .shutdown_timeout(drain.as_secs() + 1);
-    let server = match listener {
-        Listener::Unix(socket) => server.listen_uds(socket)?,
-        Listener::Tcp(socket) => server.listen(socket)?,
+    let settings = http_server::Settings {
+        workers: thread::available_parallelism().map_or(1, usize::from),
+        keep_alive: Duration::from_secs(75),
+        farewell: Duration::from_secs(5),
+        write_buffer: WRITE_BUFFER,
+        drain: state.runner().config.limits.drain + 2 * GRACE + Duration::from_secs(1),
     };
-    Ok(server.run())
+    let configure = move |app: &mut web::ServiceConfig| {
+        app.app_data(state.clone()).default_service(web::to(git_http::handle));
+    };
+    let connected = |socket: Socket<'_>, data: &mut Extensions| {
+        let (Socket::Unix(handle) | Socket::Tcp(handle)) = socket;
+        Connection::of(&handle).map(|connection| data.insert(connection));
+        if let Socket::Unix(handle) = socket {
+            Front::of(handle).map(|front| data.insert(front));
+        }
+    };
+    http_server::server(listener, settings, configure, connected)
 }
 
 /// What actix collects before it waits for the client: a few reads from a child.

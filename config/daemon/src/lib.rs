@@ -7,9 +7,11 @@
 pub mod admin;
 pub mod files;
 pub mod health;
+pub mod http_server;
 pub mod listen;
 mod log_line;
 pub mod open_files;
+pub mod quiet_stream;
 pub mod refusals;
 pub mod shell;
 pub mod shutdown;
