@@ -9,11 +9,16 @@ use daemon::telemetry::{self, FORMAT_VARIABLE};
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let format = std::env::var(FORMAT_VARIABLE).ok().map(|format| format.parse()).transpose();
-    if let Err(error) = format.map_err(anyhow::Error::from).and_then(|format| Ok(telemetry::init(format)?)) {
-        complain(&error);
-        return ExitCode::from(64);
-    }
-    match cli.run() {
+    let logs = match format.map_err(anyhow::Error::from).and_then(|format| Ok(telemetry::init(format)?)) {
+        Ok(logs) => logs,
+        Err(error) => {
+            complain(&error);
+            return ExitCode::from(64);
+        }
+    };
+    let done = cli.run();
+    drop(logs);
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let code = error.exit_code();

@@ -22,7 +22,7 @@ pub struct Arguments {
 
 /// Runs the daemon.
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
-    telemetry::init(arguments.log_format).map_err(Failure::other)?;
+    let _logs = telemetry::init(arguments.log_format).map_err(Failure::other)?;
     daemon::open_files::raise_limit();
     let runtime = Builder::new_multi_thread().worker_threads(RUNTIME_THREADS).enable_all().build();
     let runtime = runtime.map_err(Failure::other)?;

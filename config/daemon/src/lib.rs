@@ -10,6 +10,7 @@ pub mod health;
 pub mod http_server;
 pub mod listen;
 mod log_line;
+mod log_writer;
 pub mod open_files;
 pub mod quiet_stream;
 pub mod refusals;

@@ -9,6 +9,7 @@ use std::str::FromStr;
 use tracing_subscriber::EnvFilter;
 
 use crate::log_line::JsonLine;
+use crate::log_writer::LogWriter;
 
 /// How log lines look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,25 +31,40 @@ pub enum InitError {
     /// `GITWARD_LOG` is no filter.
     #[error("{FILTER_VARIABLE} is not a log filter")]
     Filter(#[source] tracing_subscriber::filter::ParseError),
+    /// There is no thread to be had.
+    #[error("cannot start the thread that writes logs")]
+    Thread(#[source] io::Error),
     /// Logs were set up before.
     #[error("logs are already set up")]
     Twice(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
+/// What has to be kept until the process ends, or its last log lines may be lost.
+#[must_use = "dropping it writes the log lines that wait"]
+#[derive(Debug)]
+pub struct Logs {
+    _writer: LogWriter,
+}
+
 /// Sets up the logs of the process. Without a format, a terminal gets text and everything else JSON.
-pub fn init(format: Option<LogFormat>) -> Result<(), InitError> {
+///
+/// # Errors
+/// See [`InitError`].
+pub fn init(format: Option<LogFormat>) -> Result<Logs, InitError> {
     let filter = std::env::var(FILTER_VARIABLE).unwrap_or_else(|_| DEFAULT_FILTER.to_owned());
     let filter = EnvFilter::try_new(filter + ALWAYS).map_err(InitError::Filter)?;
     let terminal = io::stderr().is_terminal();
     let format = format.unwrap_or(if terminal { LogFormat::Text } else { LogFormat::Json });
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    let writer = LogWriter::start(io::stderr()).map_err(InitError::Thread)?;
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer.clone());
     match format {
         LogFormat::Json => {
             lines.json().flatten_event(true).map_event_format(|others| JsonLine { others }).try_init()
         }
         LogFormat::Text => lines.with_ansi(terminal).try_init(),
     }
-    .map_err(InitError::Twice)
+    .map_err(InitError::Twice)?;
+    Ok(Logs { _writer: writer })
 }
 
 /// Everything of ours; of the HTTP server only what went wrong.
