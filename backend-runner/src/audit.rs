@@ -1,23 +1,28 @@
 //! `audit.jsonl`: one line of JSON for each request, after it has ended: who did what, and what came of it.
 //!
 //! Records are written by a thread of their own, so that a slow or full disk delays and fails nothing; what cannot be written is
-//! counted and said aloud. Before each record the file's name is looked up again: whoever rotates logs just renames the file.
+//! counted and said aloud. Before each write the file's name is looked up again: whoever rotates logs just renames the file.
 
 mod record;
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
+use std::iter;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 pub use self::record::Record;
 use crate::metrics::Metrics;
 
 /// How many records wait for the disk.
 const WAITING: usize = 4096;
+
+/// How long a record waits for others, to be written together with them.
+const LINGER: Duration = Duration::from_millis(20);
 
 /// Where records go. Clones share one file; when the last is dropped, everything is written.
 #[derive(Clone, Debug)]
@@ -39,7 +44,7 @@ impl Audit {
         let Some(path) = path else { return Ok(Self(None)) };
         let (sender, lines) = sync_channel(WAITING);
         let counters = metrics.clone();
-        let thread = std::thread::Builder::new()
+        let thread = thread::Builder::new()
             .name("audit".into())
             .spawn(move || Log { path, file: None, failing: false, metrics: counters }.write_all(&lines))?;
         let writer = Writer { lines: Mutex::new(Some(sender)), thread: Mutex::new(Some(thread)), metrics };
@@ -83,20 +88,33 @@ struct Log {
 
 impl Log {
     fn write_all(mut self, lines: &Receiver<Vec<u8>>) {
-        for line in lines {
-            let written = self.write(&line);
-            self.metrics.audited(if written.is_ok() { "written" } else { "lost" });
-            match written {
-                Ok(()) if self.failing => {
-                    tracing::warn!(path = %self.path.display(), "audit records are written again")
-                }
-                Ok(()) => {}
-                Err(ref error) => {
-                    tracing::error!(path = %self.path.display(), error = error.to_string(), "AUDIT RECORD LOST");
-                }
+        while let Ok(first) = lines.recv() {
+            // Who hands a record over meanwhile wakes nobody.
+            thread::sleep(LINGER);
+            let batch: Vec<_> = iter::once(first).chain(lines.try_iter()).collect();
+            // Together, and where the disk does not take all of them, each that it takes.
+            match self.write(&batch.concat()) {
+                Ok(()) => batch.iter().for_each(|_| self.account(Ok(()))),
+                Err(_) => batch.iter().for_each(|line| {
+                    let written = self.write(line);
+                    self.account(written);
+                }),
             }
-            self.failing = written.is_err();
         }
+    }
+
+    fn account(&mut self, written: io::Result<()>) {
+        self.metrics.audited(if written.is_ok() { "written" } else { "lost" });
+        match &written {
+            Ok(()) if self.failing => {
+                tracing::warn!(path = %self.path.display(), "audit records are written again");
+            }
+            Ok(()) => {}
+            Err(error) => {
+                tracing::error!(path = %self.path.display(), error = error.to_string(), "AUDIT RECORD LOST");
+            }
+        }
+        self.failing = written.is_err();
     }
 
     fn write(&mut self, line: &[u8]) -> io::Result<()> {
