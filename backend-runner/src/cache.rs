@@ -7,7 +7,9 @@
 pub mod digest;
 pub mod epoch;
 pub mod framing;
+pub mod ground;
 mod housekeeping;
+mod identity;
 mod index;
 pub mod lead;
 pub mod name;

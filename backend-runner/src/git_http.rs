@@ -6,6 +6,7 @@
 
 mod body;
 mod dumb;
+mod find;
 mod front;
 mod kept;
 mod list;
@@ -17,17 +18,16 @@ mod refusal;
 mod run;
 mod served;
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
 use policy::decision::{self, Decision, Permitted, VerifyError};
-use policy::git_request::{Access, Service};
-use policy::repo_path::RepoPath;
-use tokio::time::{Instant, timeout};
+use policy::git_request::Service;
+use tokio::time::Instant;
 
 use self::body::RequestBody;
-use self::dumb::StoredFile;
+use self::find::Found;
 pub use self::front::Front;
 use self::kept::{Asked, Kept};
 pub use self::pass::Connection;
@@ -37,12 +37,9 @@ use crate::alias::Alias;
 use crate::cgi::environment::{self, RequestHeaders};
 use crate::cgi::response::Head;
 use crate::config::{Config, Limits};
-use crate::engine::EngineKind;
-use crate::repository::{self, Repository};
 use crate::runner::Runner;
 use crate::state::State;
 use crate::stream::download;
-use crate::switches;
 
 /// Answers one request on the data listener.
 pub async fn handle(request: HttpRequest, body: web::Payload, state: web::Data<State>) -> HttpResponse {
@@ -81,7 +78,7 @@ async fn serve(
     if announced_length(request).is_some_and(|length| length > limit) {
         return Err(Refusal::TooLarge);
     }
-    let Found { repository, hidden_refs, file } = find_repository(runner, decision, store).await?;
+    let Found { repository, hidden_refs, file, ground } = find::repository(runner, decision, store).await?;
     if let Some(file) = file.filter(|_| dumb::is_for_nginx(request)) {
         return Ok(file.hand_over(decision, runner, started));
     }
@@ -92,12 +89,21 @@ async fn serve(
     let headers = body.headers_for_git(headers);
     let accel = dumb::is_for_nginx(request);
     let connection = request.conn_data::<Connection>();
-    let asked = Asked { runner, decision, headers, repository: &repository, started, connection, accel };
+    let asked = Asked {
+        runner,
+        decision,
+        headers,
+        repository: &repository,
+        ground: ground.as_deref(),
+        started,
+        connection,
+        accel,
+    };
     if let Some(response) = asked.probe(&body) {
         return Ok(response);
     }
     let run = Run { asked, hidden_refs: &hidden_refs, rules, limit, alias, store };
-    match asked.kept(&body, run.environment(None, Told::default())).await? {
+    match asked.kept(&body, &|| run.environment(None, Told::default())).await? {
         Kept::Answer(response) => Ok(response),
         Kept::AskGit(keep) => run.git(body, keep).await,
     }
@@ -160,49 +166,6 @@ fn only<'a>(request: &'a HttpRequest, name: &HeaderName) -> Result<Option<&'a He
         (value, None) => Ok(value),
         _ => Err(Refusal::Repeated),
     }
-}
-
-/// What is on the disk for a request.
-struct Found {
-    repository: Repository,
-    /// What it hides from a push.
-    hidden_refs: Vec<String>,
-    /// What a client of the dumb protocol asks for, unless git has to make it.
-    file: Option<StoredFile>,
-}
-
-/// The repository, once it is known to be one and to let itself be served, and what is asked of it. Storage that does not
-/// answer costs this request its answer, and no other one its worker.
-async fn find_repository(runner: &Runner, decision: &Decision, store: &RepoPath) -> Result<Found, Refusal> {
-    let (root, export_all) = (runner.config.repositories.clone(), runner.config.export_all);
-    let (git, decision, store) = (runner.git.clone(), decision.clone(), store.clone());
-    let asks_switches = asks_switches(runner.config.engine, &decision);
-    let look = runner.runtime.spawn_blocking(move || -> Result<_, Refusal> {
-        let repository = repository::find(&root, &store, export_all)?;
-        let allowed = !asks_switches
-            || !switches::may_be_set(&repository)?
-            || switches::allow(&git, &repository, decision.service)?;
-        if !allowed {
-            return Err(Refusal::SwitchedOff);
-        }
-        let hides = decision.access == Access::Write && switches::may_hide(&repository)?;
-        let hidden_refs = if hides { switches::hidden(&git, &repository)? } else { Vec::new() };
-        let file = StoredFile::find(&repository, &decision)?;
-        Ok(Found { repository, hidden_refs, file })
-    });
-    match timeout(STORAGE, look).await {
-        Ok(Ok(found)) => found,
-        Ok(Err(_)) | Err(_) => Err(Refusal::NoStorage),
-    }
-}
-
-/// How long the file system has to show a repository.
-const STORAGE: Duration = Duration::from_secs(10);
-
-/// Whether the repository's switches are looked up here: where `http-backend` does not run, or is told not to. See [`switches`].
-fn asks_switches(engine: EngineKind, decision: &Decision) -> bool {
-    let nobody_pushes = decision.access == Access::Write && decision.user.is_none();
-    decision.service == Service::Dumb || engine == EngineKind::Direct || nobody_pushes
 }
 
 /// How long a body may be: a pack may be as large as git is told, and git says so more kindly than this daemon could.

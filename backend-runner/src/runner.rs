@@ -12,6 +12,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::audit::Audit;
 use crate::cache::Cache;
+use crate::cache::ground::Grounds;
 use crate::cgi::environment::{RulesForGit, Settings};
 use crate::config::Config;
 use crate::git::Git;
@@ -44,6 +45,8 @@ pub struct Runner {
     pub hooks: Arc<ManagedHooks>,
     /// What is kept of git's answers.
     pub cache: Arc<Cache>,
+    /// Repositories that were looked at lately; of this configuration alone.
+    pub grounds: Arc<Grounds>,
     /// Counters.
     pub metrics: Metrics,
     /// Records of requests.

@@ -75,6 +75,7 @@ impl State {
             key: Arc::new(key),
             limits: Arc::new(limits),
             cache: Arc::new(Cache::open(&config.cache, metrics.kept.clone(), &Handle::current())),
+            grounds: Arc::default(),
             pages: Arc::new(pages),
             catalogue: Arc::default(),
             metrics,
@@ -139,10 +140,19 @@ impl State {
             && config.hooks.scratch == last.config.hooks.scratch;
         let hooks = if same_hooks { Arc::clone(&last.hooks) } else { hooks(&config) };
         let cache = Arc::new(last.cache.with(&config.cache, &last.config.cache, &last.runtime));
-        let catalogue = Arc::default();
-        let next =
-            Runner { config, git, policy, generation, key, hooks, cache, catalogue, ..Runner::clone(&last) };
-        let next = Arc::new(next);
+        let (catalogue, grounds) = (Arc::default(), Arc::default());
+        let next = Arc::new(Runner {
+            config,
+            git,
+            policy,
+            generation,
+            key,
+            hooks,
+            cache,
+            catalogue,
+            grounds,
+            ..Runner::clone(&last)
+        });
         self.current.store(Arc::clone(&next));
         next.metrics.configured(generation);
         for file in [ConfigFile::Config, ConfigFile::Policy] {

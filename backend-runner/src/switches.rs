@@ -30,13 +30,27 @@ pub enum SwitchError {
     Ask(#[from] AskError),
 }
 
-/// Whether [`allow`] has to be asked at all.
+/// What a repository's configuration could say, from a look at its text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mentioned {
+    /// One of the switches: [`allow`] has to be asked.
+    pub switches: bool,
+    /// Refs to hide: [`hidden`] has to be asked.
+    pub hiding: bool,
+}
+
+/// Looks at the text of the repository's configuration.
 ///
 /// # Errors
-/// When the repository's configuration cannot be read.
-pub fn may_be_set(repository: &Repository) -> Result<bool, SwitchError> {
+/// When it cannot be read.
+pub fn mentioned(repository: &Repository) -> Result<Mentioned, SwitchError> {
     let config = read(&repository.path.join("config")).map_err(SwitchError::Read)?;
-    Ok(could_switch(&config))
+    // git's section names are case-insensitive and follow the bracket at once.
+    let config = config.to_ascii_lowercase();
+    let mentions = |mark: &str| config.windows(mark.len()).any(|window| window == mark.as_bytes());
+    // More of it may be elsewhere.
+    let goes_on = mentions("[include") || mentions("worktreeconfig");
+    Ok(Mentioned { switches: goes_on || mentions("[http"), hiding: goes_on || mentions("hiderefs") })
 }
 
 /// A plain file of sensible size, and never one that keeps its reader waiting. To git, none is as good as an empty one.
@@ -79,15 +93,6 @@ pub fn allow(git: &Git, repository: &Repository, service: Service) -> Result<boo
     }
 }
 
-/// Whether [`hidden`] has to be asked at all.
-///
-/// # Errors
-/// When the repository's configuration cannot be read.
-pub fn may_hide(repository: &Repository) -> Result<bool, SwitchError> {
-    let config = read(&repository.path.join("config")).map_err(SwitchError::Read)?;
-    Ok(mentions(&config, &["hiderefs", "[include", "worktreeconfig"]))
-}
-
 /// The refs that the repository hides from pushes. They have to be said again after what this daemon says about refs: of
 /// several patterns git lets the last one win. Runs git, as [`allow`] does.
 ///
@@ -121,17 +126,6 @@ pub fn listed(git: &Git, repository: &Repository, names: &str) -> Result<Vec<(St
         Exit::Code(1) if said.stdout.is_empty() => Ok(Vec::new()),
         _ => Err(SwitchError::Git(said.complaints)),
     }
-}
-
-/// Whether the text has a section that could hold a switch, or says where more configuration is. git's section names are
-/// case-insensitive and follow the bracket at once.
-fn could_switch(config: &[u8]) -> bool {
-    mentions(config, &["[http", "[include", "worktreeconfig"])
-}
-
-fn mentions(config: &[u8], marks: &[&str]) -> bool {
-    let config = config.to_ascii_lowercase();
-    marks.iter().any(|mark| config.windows(mark.len()).any(|window| window == mark.as_bytes()))
 }
 
 #[cfg(test)]
@@ -171,7 +165,7 @@ mod tests {
         ] {
             let (_directory, repository) = repository(config);
             assert_eq!(
-                may_be_set(&repository).unwrap(),
+                mentioned(&repository).unwrap().switches,
                 config.to_ascii_lowercase().contains("[http") || config.contains("[inc")
             );
             let asked = [Service::UploadPack, Service::ReceivePack, Service::Dumb];
@@ -193,7 +187,7 @@ mod tests {
             ("[uploadpack]\n\thideRefs = refs/heads\n", &[]),
         ] {
             let (_directory, repository) = repository(config);
-            assert_eq!(may_hide(&repository).unwrap(), config.contains("hideRefs"), "{config}");
+            assert_eq!(mentioned(&repository).unwrap().hiding, config.contains("hideRefs"), "{config}");
             assert_eq!(hidden(&git, &repository).unwrap(), patterns, "{config}");
         }
     }

@@ -65,6 +65,8 @@ pub struct Ask {
     pub refs: bool,
     /// Whether objects of other repositories would be part of the answer.
     pub borrows: bool,
+    /// Whether the repository is on storage that answers at once (see `ground`): then refs are looked at where that is asked.
+    pub near: bool,
 }
 
 /// What is to be done about a question.
@@ -155,12 +157,12 @@ impl Replay {
             return Some(answer);
         }
         let looked_at = Arc::clone(&answer);
-        let (holds, settled) = spawn_blocking(move || {
+        let look = move || {
             let witness = looked_at.witness.as_ref().filter(|witness| witness.holds());
             (witness.is_some(), witness.and_then(Witness::settled))
-        })
-        .await
-        .ok()?;
+        };
+        let is_quick = ask.near && answer.witness.as_ref().is_some_and(|witness| witness.len() <= GLANCE);
+        let (holds, settled) = if is_quick { look() } else { spawn_blocking(look).await.ok()? };
         if let Some(witness) = settled {
             let answer = Answer { witness: Some(witness), ..Answer::clone(&answer) };
             self.answers.insert(ask.key, Arc::new(answer));
@@ -191,6 +193,9 @@ impl Replay {
         self.flights.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+/// With more loose refs than that, looking at each takes a worker too long.
+const GLANCE: usize = 256;
 
 /// All that are being recorded, so no single answer is larger: a hundred thousand refs have a tenth of it.
 const LARGEST: usize = 64 << 20;

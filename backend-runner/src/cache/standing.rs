@@ -9,10 +9,11 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use policy::repo_path::RepoPath;
-use rustix::fs::{AtFlags, CWD, Mode, OFlags, StatxFlags, open, statx};
+use rustix::fs::{Mode, OFlags, open};
 use rustix::io::Errno;
 
 use super::digest::{Digest, Parts};
+use super::identity::Identity;
 use super::witness::Stamp;
 use crate::cgi::environment::Variable;
 
@@ -27,8 +28,8 @@ impl Standing {
         let config = configuration(repository)?;
         let parts = Parts::of("standing")
             .and(repository.as_os_str().as_bytes())
-            .and(&identity(repository)?)
-            .and(&identity(&repository.join("objects"))?)
+            .and(&Identity::of(repository).ok()?.bytes())
+            .and(&Identity::of(&repository.join("objects")).ok()?.bytes())
             .and(&Stamp::of(&repository.join("config")).ok()??.bytes())
             .and(&config)
             .and(git.as_os_str().as_bytes())
@@ -36,7 +37,7 @@ impl Standing {
         Some(Self(parts.digest()))
     }
 
-    /// The key of an answer given under this standing, in an environment.
+    /// The key of an answer given under this standing, in an environment; without what is asked.
     #[must_use]
     pub fn key(&self, purpose: &str, environment: &[Variable]) -> Parts {
         let parts = Parts::of(purpose).and(&self.0);
@@ -90,19 +91,6 @@ const UNSTEADY: [&str; 8] = [
     "alternaterefs",
 ];
 
-/// Which directory it is, also among those that had its name or its inode before.
-fn identity(directory: &Path) -> Option<Vec<u8>> {
-    let wanted = StatxFlags::BASIC_STATS | StatxFlags::BTIME;
-    let found = statx(CWD, directory, AtFlags::SYMLINK_NOFOLLOW, wanted).ok()?;
-    let born = match found.stx_mask & StatxFlags::BTIME.bits() {
-        0 => found.stx_ctime,
-        _ => found.stx_btime,
-    };
-    let device = [found.stx_dev_major, found.stx_dev_minor].map(u32::to_le_bytes).concat();
-    let time = [&born.tv_sec.to_le_bytes()[..], &born.tv_nsec.to_le_bytes()].concat();
-    Some([&device[..], &found.stx_ino.to_le_bytes(), &time].concat())
-}
-
 /// What a repository is called where only its name is known, as in a file's name. It is made of its path below the project root:
 /// where that is can be written in many ways.
 #[must_use]
@@ -118,7 +106,12 @@ pub(super) fn is_missing(error: Errno) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use policy::decision::Decision;
+    use policy::git_request::{GitRequest, Mount};
+    use policy::identity::{GroupName, UserName};
+
     use super::*;
+    use crate::cgi::environment::{self, RequestHeaders, RulesForGit, Settings};
 
     fn repository() -> tempfile::TempDir {
         let directory = tempfile::tempdir().unwrap();
@@ -142,6 +135,51 @@ mod tests {
         std::fs::create_dir_all(path.join("objects")).unwrap();
         std::fs::write(path.join("config"), "[core]\n\tbare = yes_\n").unwrap();
         assert!(standing().is_some_and(|third| third != second));
+    }
+
+    /// What [`Shape`](super::super::ground::Shape) leaves out must not matter: keys are made once for each shape.
+    #[test]
+    fn who_asks_and_when_is_in_no_key_and_whether_somebody_is_is() {
+        let directory = repository();
+        let path = directory.path().join("a.git");
+        let standing = Standing::of(&path, Path::new("/bin/sh")).unwrap();
+        let request =
+            GitRequest::parse(&Mount::default(), "GET", b"/git/a.git/info/refs?service=git-receive-pack")
+                .unwrap();
+        let settings = Settings {
+            search_path: "/usr/bin",
+            root: directory.path(),
+            export_all: true,
+            hooks: None,
+            push_size: 1,
+            negotiation: 1,
+            allow_filter: None,
+            hidden_refs: &[],
+            alias: None,
+            push_options: false,
+            config: Path::new("/etc/runner.yaml"),
+            rules: RulesForGit::default(),
+            log_directory: None,
+            no_alternates: false,
+            shallow: false,
+        };
+        let key = |decision: &Decision| {
+            let variables = environment::variables(decision, RequestHeaders::default(), &path, &settings);
+            standing.key("test", &variables).digest()
+        };
+        let nobody = Decision::permitting(&request, "one".into(), 0);
+        let joe = Decision {
+            user: Some(UserName::parse("joe").unwrap()),
+            groups: vec![GroupName::parse("staff").unwrap()],
+            info: [("name".to_owned(), "Joe".to_owned()), ("email".to_owned(), "joe@example.org".to_owned())]
+                .into(),
+            client: "192.0.2.1".into(),
+            generation: 7,
+            ..Decision::permitting(&request, "two".into(), 1000)
+        };
+        let ann = Decision { user: Some(UserName::parse("ann").unwrap()), ..nobody.clone() };
+        assert_eq!(key(&joe), key(&ann));
+        assert_ne!(key(&joe), key(&nobody));
     }
 
     #[test]

@@ -105,11 +105,18 @@ impl Witness {
     #[must_use]
     pub fn settled(&self) -> Option<Self> {
         let now = SystemTime::now();
-        let is_young = |seen: &Seen| seen.stamp.is_some_and(|stamp| stamp.age(now) < SETTLED);
+        let is_young = |seen: &Seen| seen.stamp.is_some_and(|stamp| !stamp.is_settled(now));
         if self.0.iter().all(|seen| seen.content.is_none()) || self.0.iter().any(is_young) {
             return None;
         }
         Some(Self(self.0.iter().map(|seen| Seen { content: None, ..seen.clone() }).collect()))
+    }
+
+    /// How many files and directories are looked at.
+    #[must_use]
+    #[expect(clippy::len_without_is_empty, reason = "it never is")]
+    pub fn len(&self) -> usize {
+        self.0.len()
     }
 
     /// What it takes in memory, about.
@@ -126,11 +133,10 @@ impl Seen {
         if !matches!(found.kind, FileType::RegularFile | FileType::Directory) {
             return Err(Unfit::Unusual);
         }
-        let age = found.age(now);
-        if age >= SETTLED {
+        if found.is_settled(now) {
             return Ok(Self { path, stamp, content: None });
         }
-        if age < TICK || found.counts_whole_seconds() {
+        if found.age(now) < TICK || found.counts_whole_seconds() {
             return Err(Unfit::TooYoung);
         }
         let content = Some(content(&path, found.kind).ok_or(Unfit::TooYoung)?);
@@ -195,6 +201,18 @@ impl Stamp {
     #[must_use]
     pub fn size(&self) -> u64 {
         self.size.cast_unsigned()
+    }
+
+    /// Whether it is so old that a change from now on would show in it.
+    #[must_use]
+    pub fn is_settled(&self, now: SystemTime) -> bool {
+        self.age(now) >= SETTLED
+    }
+
+    /// What kind of file it is.
+    #[must_use]
+    pub fn kind(&self) -> FileType {
+        self.kind
     }
 
     /// How long ago it was last touched; nothing, when its times are still to come.

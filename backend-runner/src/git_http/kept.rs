@@ -11,11 +11,13 @@ use policy::git_request::Service;
 use tokio::time::{Instant, timeout};
 
 use super::body::RequestBody;
+use super::find::STORAGE;
 use super::pass::Connection;
 use super::refusal::Refusal;
 use super::served::{By, Served};
-use super::{STORAGE, with_head};
-use crate::cache::digest::Digest;
+use super::with_head;
+use crate::cache::digest::{Digest, Parts};
+use crate::cache::ground::{Ground, Shape};
 use crate::cache::lead::Lead;
 use crate::cache::question::{Question, question};
 use crate::cache::reader::Reader;
@@ -36,6 +38,8 @@ pub(super) struct Asked<'a> {
     pub(super) decision: &'a Decision,
     pub(super) headers: RequestHeaders,
     pub(super) repository: &'a Repository,
+    /// What is known of it beyond this request.
+    pub(super) ground: Option<&'a Ground>,
     pub(super) started: Instant,
     /// To cut a client off that stalls.
     pub(super) connection: Option<&'a Connection>,
@@ -95,7 +99,13 @@ impl Asked<'_> {
     }
 
     /// Looks for an answer, or for whoever is getting the same one.
-    pub(super) async fn kept(&self, body: &RequestBody, environment: Vec<Variable>) -> Result<Kept, Refusal> {
+    ///
+    /// `environment` is what git would be told.
+    pub(super) async fn kept(
+        &self,
+        body: &RequestBody,
+        environment: &impl Fn() -> Vec<Variable>,
+    ) -> Result<Kept, Refusal> {
         let cache = &self.runner.cache;
         let is_v2 = self.headers.protocol == Some("version=2");
         let kept = match (self.decision.service, body) {
@@ -124,29 +134,31 @@ impl Asked<'_> {
     }
 
     /// Looks for an answer in memory.
-    async fn replay(&self, kind: AnswerKind, subject: Subject, environment: Vec<Variable>) -> Kept {
+    async fn replay(
+        &self,
+        kind: AnswerKind,
+        subject: Subject,
+        environment: &impl Fn() -> Vec<Variable>,
+    ) -> Kept {
         let runner = self.runner;
-        let (repository, git) = (self.repository.path.clone(), runner.git.program.clone());
         if !runner.cache.replay.is_on() {
             return Kept::AskGit(Keep::Nothing);
         }
-        let standing = runner.runtime.spawn_blocking({
-            let (repository, git) = (repository.clone(), git.clone());
-            move || Standing::of(&repository, &git)
-        });
-        let Ok(Ok(Some(standing))) = timeout(STORAGE, standing).await else {
+        let Some(standing) = self.standing().await else {
             runner.metrics.cached(kind, "pass");
             return Kept::AskGit(Keep::Nothing);
         };
+        let (repository, git) = (self.repository.path.clone(), runner.git.program.clone());
         let service = self.decision.service;
-        let key = standing.key("replay", &environment).and(service.as_str().as_bytes());
+        let key = self.key("replay", standing, environment).and(service.as_str().as_bytes());
         let (refs, question, received) = match subject {
             Subject::Capabilities => (false, None, 0),
             Subject::Refs(question, received) => (true, question, received),
         };
         let key = question.iter().fold(key, |key, question| key.and(question)).digest();
         let borrows = service == Service::AdvertiseReceivePack;
-        let ask = Ask { kind, key, standing, repository, git, refs, borrows };
+        let near = self.ground.is_some();
+        let ask = Ask { kind, key, standing, repository, git, refs, borrows, near };
         let known = timeout(STORAGE, runner.cache.replay.look(ask, &runner.cache.epochs))
             .await
             .unwrap_or(Known::Pass);
@@ -161,6 +173,29 @@ impl Asked<'_> {
             Known::Record(record) => Kept::AskGit(Keep::Replay(record)),
             Known::Pass => Kept::AskGit(Keep::Nothing),
         }
+    }
+
+    /// The standing of the repository; `None` when it has none, or storage does not answer.
+    pub(super) async fn standing(&self) -> Option<Standing> {
+        if let Some(ground) = self.ground {
+            return Some(ground.standing);
+        }
+        let (repository, git) = (self.repository.path.clone(), self.runner.git.program.clone());
+        let standing = self.runner.runtime.spawn_blocking(move || Standing::of(&repository, &git));
+        timeout(STORAGE, standing).await.ok()?.ok()?
+    }
+
+    /// The key of an answer, without what is asked.
+    pub(super) fn key(
+        &self,
+        purpose: &'static str,
+        standing: Standing,
+        environment: &impl Fn() -> Vec<Variable>,
+    ) -> Parts {
+        let key = || standing.key(purpose, &environment());
+        let (service, named) = (self.decision.service, self.decision.user.is_some());
+        let shape = Shape { purpose, service, protocol: self.headers.protocol, named };
+        self.ground.map_or_else(key, |ground| ground.key(shape, key))
     }
 }
 

@@ -10,9 +10,10 @@ use policy::decision::Permitted;
 use policy::list_request::ListDecision;
 use tokio::time::{Instant, timeout};
 
+use super::find::STORAGE;
+use super::page;
 use super::refusal::Refusal;
 use super::served::{By, Served};
-use super::{STORAGE, page};
 use crate::limits::Permit;
 use crate::runner::Runner;
 use crate::web::catalogue::Entry;

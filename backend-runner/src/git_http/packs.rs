@@ -8,14 +8,16 @@ use actix_web::HttpResponse;
 use actix_web::http::header::HeaderName;
 use tokio::time::timeout;
 
+use super::find::STORAGE;
 use super::kept::{Asked, Keep, Kept};
 use super::pass::Source;
 use super::refusal::Refusal;
 use super::served::{By, Served};
-use super::{STORAGE, with_head};
-use crate::cache::digest::Digest;
+use super::with_head;
+use crate::cache::digest::{Digest, Parts};
+use crate::cache::ground::Ground;
 use crate::cache::reader::Reader;
-use crate::cache::standing::{Standing, tag};
+use crate::cache::standing::tag;
 use crate::cache::store::{Answer, Found, Store, Wanted};
 use crate::cgi::environment::Variable;
 use crate::cgi::response::Head;
@@ -29,18 +31,22 @@ impl Asked<'_> {
         &self,
         store: Arc<Store>,
         question: Digest,
-        environment: Vec<Variable>,
+        environment: &impl Fn() -> Vec<Variable>,
         received: u64,
     ) -> Result<Kept, Refusal> {
+        let Some(standing) = self.standing().await else { return Ok(self.unkept("pass")) };
+        let tag = tag(self.runner.config.aliases.store(&self.decision.repo));
+        // With the tag, so that nothing is given that could not be purged by its repository's name.
+        let key = self.key("pack", standing, environment).and(tag.as_bytes()).and(&question);
+        let Some(key) = self.with_history(key).await else { return Ok(self.unkept("pass")) };
+        let wanted = Wanted { key, repository: self.repository.path.clone(), tag };
         for _ in 0..ATTEMPTS {
-            let (store, environment) = (Arc::clone(&store), environment.clone());
-            let (repository, git) = (self.repository.path.clone(), self.runner.git.program.clone());
-            let tag = tag(self.runner.config.aliases.store(&self.decision.repo));
-            let look = self.runner.runtime.spawn_blocking(move || {
-                let wanted = wanted(&repository, tag, &git, &question, &environment)?;
-                Some((wanted.key, store.look(wanted)))
-            });
-            let Ok(Ok(Some((key, found)))) = timeout(STORAGE, look).await else {
+            if let Some(answer) = store.glance(&wanted) {
+                return self.stored(answer, &key, received).map(Kept::Answer);
+            }
+            let (store, wanted) = (Arc::clone(&store), wanted.clone());
+            let look = self.runner.runtime.spawn_blocking(move || store.look(wanted));
+            let Ok(Ok(found)) = timeout(STORAGE, look).await else {
                 return Ok(self.unkept("pass"));
             };
             match found {
@@ -63,6 +69,17 @@ impl Asked<'_> {
             }
         }
         Ok(self.unkept("pass"))
+    }
+
+    /// The whole key, with where the history is cut off; `None` when its answer depends on more than a key can hold.
+    async fn with_history(&self, key: Parts) -> Option<Digest> {
+        if self.ground.is_some_and(Ground::is_whole) {
+            return Some(key.and(b"").digest());
+        }
+        let repository = self.repository.path.clone();
+        let look = self.runner.runtime.spawn_blocking(move || history(&repository));
+        let shallow = timeout(STORAGE, look).await.ok()?.ok()??;
+        Some(key.and(&shallow).digest())
     }
 
     /// Follows the git of another request; `None` when that gave no answer.
@@ -165,24 +182,14 @@ const LOCATION: &str = "/.gitward/cache/";
 
 const REDIRECT: HeaderName = HeaderName::from_static("x-accel-redirect");
 
-/// The whole question; `None` when its answer depends on more than a key can hold. Reads files.
-fn wanted(
-    repository: &Path,
-    tag: String,
-    git: &Path,
-    question: &Digest,
-    environment: &[Variable],
-) -> Option<Wanted> {
-    let standing = Standing::of(repository, git)?;
+/// Where the history of a repository is cut off; `None` where it is patched. Reads files.
+fn history(repository: &Path) -> Option<Vec<u8>> {
     if repository.join("info/grafts").exists() {
         return None;
     }
-    let shallow = match std::fs::read(repository.join("shallow")) {
-        Ok(bytes) => bytes,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
-        Err(_) => return None,
-    };
-    // With the tag, so that nothing is given that could not be purged by its repository's name.
-    let key = standing.key("pack", environment).and(tag.as_bytes()).and(question).and(&shallow).digest();
-    Some(Wanted { key, repository: repository.to_owned(), tag })
+    match std::fs::read(repository.join("shallow")) {
+        Ok(bytes) => Some(bytes),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Some(Vec::new()),
+        Err(_) => None,
+    }
 }

@@ -9,13 +9,14 @@ use policy::web_request::Web;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
 
+use super::find::STORAGE;
 use super::refusal::Refusal;
-use super::{STORAGE, respond};
+use super::respond;
 use crate::job::Job;
 use crate::repository;
 use crate::runner::Runner;
 use crate::stream::{NoHead, Source, Streams, download};
-use crate::switches;
+use crate::switches::{self, Mentioned};
 use crate::web::program;
 use crate::web::view::View;
 
@@ -82,11 +83,12 @@ async fn view(runner: &Runner, decision: &Decision) -> Result<View, Refusal> {
     let (git, repo) = (runner.git.clone(), decision.repo.clone());
     let look = runner.runtime.spawn_blocking(move || {
         let repository = repository::find(&root, &repo, export_all)?;
-        if switches::may_be_set(&repository)? && !switches::allow(&git, &repository, Service::Web)? {
+        let Mentioned { switches, hiding } = switches::mentioned(&repository)?;
+        if switches && !switches::allow(&git, &repository, Service::Web)? {
             return Err(Refusal::SwitchedOff);
         }
         // gitweb does not know of them and would show them.
-        if switches::may_hide(&repository)? && switches::hides_from_readers(&git, &repository)? {
+        if hiding && switches::hides_from_readers(&git, &repository)? {
             return Err(Refusal::HidesRefs);
         }
         Ok(View::create(&scratch, &git, &repo, &repository)?)

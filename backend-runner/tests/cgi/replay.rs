@@ -16,6 +16,9 @@ use crate::stage::{Stage, command, git, signed};
 /// Longer than the file system's clock stands still between two ticks.
 const SETTLING: Duration = Duration::from_millis(70);
 
+/// Longer than a file has to be left alone before it is ground to stand on.
+const GROUNDED: Duration = Duration::from_millis(2100);
+
 #[test]
 fn what_was_said_once_is_said_again_without_git() {
     for engine in ["direct", "http-backend"] {
@@ -91,6 +94,37 @@ fn the_probe_before_a_push_starts_nothing() {
     assert_eq!(spawned(&stage), 1);
 }
 
+#[test]
+fn a_repository_that_is_known_well_is_looked_at_again_after_every_change() {
+    type Change = fn(&Path);
+    let changes: [(&str, u16, Change); 6] = [
+        ("switched off", 403, |bare| drop(git(bare, &["config", "http.uploadpack", "false"]))),
+        ("hidden refs", 200, |bare| drop(git(bare, &["config", "transfer.hideRefs", "refs/heads"]))),
+        ("no repository", 403, |bare| fs::remove_file(bare.join("HEAD")).unwrap()),
+        ("a working copy", 403, |bare| fs::create_dir(bare.join(".git")).unwrap()),
+        ("a link", 403, |bare| {
+            fs::rename(bare, bare.with_extension("moved")).unwrap();
+            std::os::unix::fs::symlink(bare.with_extension("moved"), bare).unwrap();
+        }),
+        ("gone", 403, |bare| fs::remove_dir_all(bare).unwrap()),
+    ];
+    let stages: Vec<_> = changes.iter().map(|_| Stage::counting("engine: direct")).collect();
+    let bares: Vec<_> = stages.iter().map(|stage| stage.filled_repository("a.git", 3)).collect();
+    sleep(GROUNDED);
+    let question = &questions()[4];
+    for (((what, status, change), stage), bare) in changes.into_iter().zip(&stages).zip(&bares) {
+        let ask = || printable(&send(stage, question, Variant::default()));
+        let (seen, headers, body) = ask();
+        assert!(seen == 200 && body.contains("refs/heads/main"), "{what}: {seen} {body}");
+        assert_eq!(ask(), (seen, headers, body), "{what}");
+        assert_eq!(spawned(stage), 1, "{what}");
+        change(bare);
+        let (seen, _, body) = ask();
+        assert_eq!(seen, status, "{what}: {body}");
+        assert!(!body.contains("refs/heads/main"), "{what}: {body}");
+    }
+}
+
 /// Hundreds of changes from all sides; after each, everything is asked and compared with what git says now.
 #[test]
 fn no_change_from_any_side_leaves_a_stale_answer() {
@@ -118,8 +152,10 @@ fn random_walk(engine: &str, kind: &[&str], steps: usize) {
     let (questions, mut replayed) = (questions(), 0);
     for step in 0..steps {
         let change = walk.step();
-        if walk.chance(2) {
-            sleep(SETTLING);
+        match () {
+            () if walk.chance(12) => sleep(GROUNDED),
+            () if walk.chance(2) => sleep(SETTLING),
+            () => {}
         }
         let question = &questions[walk.below(questions.len())];
         let expected = printable(&reference(&plain, &stage, question));
