@@ -29,143 +29,71 @@ impl Ratio {
 /// One figure of a row.
 type Figure = fn(&Row) -> f64;
 
-/// Name, scenario, figure, ours, theirs, what must be reached, the aim, smaller is better.
-type Promise = (&'static str, &'static str, Figure, &'static str, &'static str, f64, f64, bool);
+/// What one figure of ours has to be beside one of theirs, in the same scenario.
+struct Promise {
+    name: &'static str,
+    scenario: &'static str,
+    figure: Figure,
+    ours: &'static str,
+    theirs: &'static str,
+    commit: f64,
+    aim: f64,
+    at_most: bool,
+}
+
+/// Processor time of a request.
+const fn costs(
+    name: &'static str,
+    scenario: &'static str,
+    (ours, theirs): (&'static str, &'static str),
+    (commit, aim): (f64, f64),
+) -> Promise {
+    Promise { name, scenario, figure: Row::processor, ours, theirs, commit, aim, at_most: true }
+}
+
+/// Requests a second.
+const fn answers(
+    name: &'static str,
+    scenario: &'static str,
+    (ours, theirs): (&'static str, &'static str),
+    (commit, aim): (f64, f64),
+) -> Promise {
+    Promise { name, scenario, figure: Row::rate, ours, theirs, commit, aim, at_most: false }
+}
+
+const FCGIWRAP: (&str, &str) = ("gitward", "fcgiwrap");
+const APACHE: (&str, &str) = ("gitward", "apache");
+/// Without caches, beside git alone.
+const RAW: (&str, &str) = ("gitward-cache-off", "raw-git");
+
+/// What is promised of an answer without a process, of one pack for many, of what no cache can spare, and of a push.
+const REPLAYED: (f64, f64) = (1.0 / 30.0, 1.0 / 60.0);
+const STORM: (f64, f64) = (1.0 / 50.0, 1.0 / 75.0);
+const UNCACHED: (f64, f64) = (1.15, 1.05);
+const PUSHED: (f64, f64) = (0.55, 0.55);
 
 const PROMISES: [Promise; 16] = [
-    (
-        "auth: requests/s of in-nginx 204 over a socket",
-        "auth",
-        Row::rate,
-        "authd",
-        "auth-stub",
-        0.80,
-        0.95,
-        false,
-    ),
-    (
-        "info/refs: CPU of fcgiwrap",
-        "info/refs",
-        Row::processor,
-        "gitward",
-        "fcgiwrap",
-        1.0 / 30.0,
-        1.0 / 60.0,
-        true,
-    ),
-    (
-        "info/refs: CPU of Apache",
-        "info/refs",
-        Row::processor,
-        "gitward",
-        "apache",
-        1.0 / 30.0,
-        1.0 / 60.0,
-        true,
-    ),
-    (
-        "ls-refs: CPU of fcgiwrap",
-        "ls-refs",
-        Row::processor,
-        "gitward",
-        "fcgiwrap",
-        1.0 / 30.0,
-        1.0 / 60.0,
-        true,
-    ),
-    (
-        "ls-remote: CPU of fcgiwrap",
-        "ls-remote",
-        Row::processor,
-        "gitward",
-        "fcgiwrap",
-        1.0 / 30.0,
-        1.0 / 60.0,
-        true,
-    ),
-    (
-        "ls-remote: CPU of Apache",
-        "ls-remote",
-        Row::processor,
-        "gitward",
-        "apache",
-        1.0 / 30.0,
-        1.0 / 60.0,
-        true,
-    ),
-    (
-        "no-op fetch: CPU of fcgiwrap",
-        "no-op fetch",
-        Row::processor,
-        "gitward",
-        "fcgiwrap",
-        1.0 / 30.0,
-        1.0 / 60.0,
-        true,
-    ),
-    (
-        "no-op fetch: CPU of Apache",
-        "no-op fetch",
-        Row::processor,
-        "gitward",
-        "apache",
-        1.0 / 30.0,
-        1.0 / 60.0,
-        true,
-    ),
-    (
-        "small uncached fetch: CPU of raw git",
-        "small fetch, uncached",
-        Row::processor,
-        "gitward-cache-off",
-        "raw-git",
-        1.15,
-        1.05,
-        true,
-    ),
-    (
-        "shallow uncached fetch: CPU of raw git",
-        "shallow fetch, uncached",
-        Row::processor,
-        "gitward-cache-off",
-        "raw-git",
-        1.15,
-        1.05,
-        true,
-    ),
-    (
-        "100 shallow clones: CPU of fcgiwrap",
-        "100 shallow clones",
-        Row::processor,
-        "gitward",
-        "fcgiwrap",
-        1.0 / 50.0,
-        1.0 / 75.0,
-        true,
-    ),
-    (
-        "100 shallow clones: CPU of Apache",
-        "100 shallow clones",
-        Row::processor,
-        "gitward",
-        "apache",
-        1.0 / 50.0,
-        1.0 / 75.0,
-        true,
-    ),
-    (
+    answers("auth: requests/s of in-nginx 204 over a socket", "auth", ("authd", "auth-stub"), (0.80, 0.95)),
+    costs("info/refs: CPU of fcgiwrap", "info/refs", FCGIWRAP, REPLAYED),
+    costs("info/refs: CPU of Apache", "info/refs", APACHE, REPLAYED),
+    costs("ls-refs: CPU of fcgiwrap", "ls-refs", FCGIWRAP, REPLAYED),
+    costs("ls-remote: CPU of fcgiwrap", "ls-remote", FCGIWRAP, REPLAYED),
+    costs("ls-remote: CPU of Apache", "ls-remote", APACHE, REPLAYED),
+    costs("no-op fetch: CPU of fcgiwrap", "no-op fetch", FCGIWRAP, REPLAYED),
+    costs("no-op fetch: CPU of Apache", "no-op fetch", APACHE, REPLAYED),
+    costs("small uncached fetch: CPU of raw git", "small fetch, uncached", RAW, UNCACHED),
+    costs("shallow uncached fetch: CPU of raw git", "shallow fetch, uncached", RAW, UNCACHED),
+    costs("100 shallow clones: CPU of fcgiwrap", "100 shallow clones", FCGIWRAP, STORM),
+    costs("100 shallow clones: CPU of Apache", "100 shallow clones", APACHE, STORM),
+    answers(
         "full clone, hit: requests/s of a static file",
         "full clone, hit",
-        Row::rate,
-        "gitward",
-        "static-file",
-        0.85,
-        0.97,
-        false,
+        ("gitward", "static-file"),
+        (0.85, 0.97),
     ),
-    ("push: CPU of local receive-pack", "push", Row::processor, "gitward", "raw-git", 1.15, 1.15, true),
-    ("push: CPU of fcgiwrap", "push", Row::processor, "gitward", "fcgiwrap", 0.55, 0.55, true),
-    ("push: CPU of Apache", "push", Row::processor, "gitward", "apache", 0.55, 0.55, true),
+    costs("push: CPU of local receive-pack", "push", ("gitward", "raw-git"), (1.15, 1.15)),
+    costs("push: CPU of fcgiwrap", "push", FCGIWRAP, PUSHED),
+    costs("push: CPU of Apache", "push", APACHE, PUSHED),
 ];
 
 /// Names that begin and end so, ours; the limit and the aim.
@@ -185,15 +113,11 @@ const SINGLES: [(&str, &str, &str, f64, f64); 5] = [
 
 /// Adds what can be said.
 pub(crate) fn add(results: &mut Results) {
-    let ratio = |(name, scenario, figure, ours, theirs, commit, aim, at_most): &Promise| {
-        let (ours, theirs) = (results.row(scenario, ours)?, results.row(scenario, theirs)?);
-        Some(Ratio {
-            name,
-            value: figure(ours) / figure(theirs),
-            commit: *commit,
-            aim: *aim,
-            at_most: *at_most,
-        })
+    let ratio = |promise: &Promise| {
+        let Promise { name, figure, commit, aim, at_most, .. } = *promise;
+        let ours = results.row(promise.scenario, promise.ours)?;
+        let theirs = results.row(promise.scenario, promise.theirs)?;
+        Some(Ratio { name, value: figure(ours) / figure(theirs), commit, aim, at_most })
     };
     let mut ratios: Vec<Ratio> = PROMISES.iter().filter_map(ratio).collect();
     for (name, what, _, commit, aim) in SINGLES {

@@ -10,6 +10,7 @@ use crate::bodies;
 use crate::contender::Contender;
 use crate::load::{self, Connection, Done};
 use crate::measure::Entry;
+use crate::servers::Kind;
 use crate::world::{PASSWORD, USER};
 
 /// `info/refs` and `ls-refs` in protocol version 2.
@@ -49,6 +50,8 @@ pub(super) fn real_client(scene: &mut Scene<'_>) -> Result<()> {
         client(&place).ok(&["clone", "--quiet", &url, "."])?;
         clones.push((kind.name(), place));
     }
+    let floor = capture(scene)?;
+    clones.push((floor.name(), scene.world.file("floor")));
     let home = |name: &str| clones.iter().find(|(known, _)| *known == name).map(|(_, place)| place.clone());
     let commands: [(&str, &[&str]); 2] =
         [("ls-remote", &["ls-remote", "origin"]), ("no-op fetch", &["fetch", "origin"])];
@@ -60,10 +63,34 @@ pub(super) fn real_client(scene: &mut Scene<'_>) -> Result<()> {
             }
             Ok(Done { requests: runs, length: 0 })
         };
-        let entries: Vec<_> = servers.iter().map(|kind| Entry::new(*kind, work)).collect();
+        let entries: Vec<_> = servers.iter().chain([&floor]).map(|kind| Entry::new(*kind, work)).collect();
         scene.compare(name, &entries)?;
     }
     Ok(())
+}
+
+/// The least there is: nginx that asks nobody and gives the same answers from files. Both commands ask the same two things.
+fn capture(scene: &mut Scene<'_>) -> Result<Kind> {
+    let address = scene.field.contender(Kind::Gitward)?.address()?;
+    for (file, request) in [
+        ("info-refs", load::get(&bodies::advertisement("small.git"))),
+        ("ls-refs", load::post("small.git", "git-upload-pack", &bodies::ls_refs())),
+    ] {
+        let (_, body) = Connection::open(address)?.fetch(&request)?;
+        std::fs::write(scene.world.file("captured").join(file), body)?;
+    }
+    let url = scene.field.contender(Kind::StaticFile)?.url("small.git")?;
+    let place = scene.world.file("floor");
+    // A clone would ask for a pack as well.
+    let from = scene.world.file(&format!("clone-{}", Kind::Gitward.name()));
+    client(&scene.world.file("captured")).ok(&[
+        "clone",
+        "--quiet",
+        &from.display().to_string(),
+        &place.display().to_string(),
+    ])?;
+    client(&place).ok(&["remote", "set-url", "origin", &url])?;
+    Ok(Kind::StaticFile)
 }
 
 /// git with the credentials of the benchmark.

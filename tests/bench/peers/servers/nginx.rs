@@ -21,7 +21,7 @@ pub(super) fn start(kind: Kind, world: &World) -> Result<Running> {
     let (location, behind) = match kind {
         Kind::Fcgiwrap | Kind::FcgiwrapUnbuffered => (fastcgi(at, kind)?, Some(fcgiwrap(at)?)),
         Kind::Uwsgi => (uwsgi_location(at), Some(uwsgi(at)?)),
-        _ => (format!("location / {{ root {}; }}", world.path().join("captured").display()), None),
+        _ => (files(&world.path().join("captured")), None),
     };
     let (nginx, address) = listen("nginx", at, |address| {
         fs::write(at.join("nginx.conf"), configuration(at, address, world, &location))?;
@@ -49,6 +49,18 @@ fn configuration(at: &Path, address: SocketAddr, world: &World, location: &str) 
          location = /file {{ auth_basic git; auth_basic_user_file @HTPASSWD@; root {at}; }}\n }}\n}}\n"
     )
     .replace("@HTPASSWD@", &world.htpasswd().display().to_string())
+}
+
+/// Captured answers, whatever is asked of those places, and by whom. nginx gives a file to who asks by POST only as an error's page.
+fn files(captured: &Path) -> String {
+    let captured = captured.display();
+    format!(
+        "location / {{ root {captured}; }}\n\
+         location = /git/small.git/info/refs {{\n\
+         default_type application/x-git-upload-pack-advertisement; alias {captured}/info-refs;\n }}\n\
+         location = /git/small.git/git-upload-pack {{\n error_page 405 =200 $uri;\n\
+         default_type application/x-git-upload-pack-result; alias {captured}/ls-refs;\n }}"
+    )
 }
 
 fn fastcgi(at: &Path, kind: Kind) -> Result<String> {
