@@ -20,7 +20,6 @@ pub mod recording;
 pub mod replay;
 pub mod standing;
 pub mod store;
-pub mod volume;
 pub mod witness;
 
 use std::sync::Arc;

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use daemon::volume;
 use moka::sync::Cache;
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
@@ -19,7 +20,6 @@ use super::digest::Digest;
 use super::epoch::Epochs;
 use super::framing::Framing;
 use super::standing::Standing;
-use super::volume;
 use super::witness::Witness;
 use crate::cgi::response::Head;
 use crate::metrics::AnswerKind;

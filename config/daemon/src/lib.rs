@@ -1,5 +1,5 @@
 //! What both daemons do the same way: listening sockets, the shared signing key file,
-//! logs, the admin listener, changed files, and the signals of a service manager.
+//! logs, the admin listener, changed files, file systems to believe, and the signals of a service manager.
 //!
 //! Everything here does I/O and knows nothing of users, repositories or decisions; those are in the
 //! `policy` crate, which does no I/O.
@@ -18,5 +18,6 @@ pub mod shell;
 pub mod shutdown;
 pub mod signing_key;
 pub mod telemetry;
+pub mod volume;
 pub mod watch;
 pub use policy::units;

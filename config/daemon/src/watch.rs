@@ -2,8 +2,9 @@
 //!
 //! A change counts when the files have been left alone for a moment and their content is another one; so a file that is
 //! written in two halves is not read in between, and neither a touch nor our own reading causes a reload. The system's
-//! notifications (inotify(7)) only make this quick: where there are none, or they are lost, a slow poll of the content finds
-//! the change. The thread loads, so no thread that answers requests ever parses a file.
+//! notifications (inotify(7)) only make this quick: where there are none, or they are lost, a slow poll finds the change, by
+//! the content of every file whose stamp does not prove it (see [`Files`]). The thread loads, so no thread that answers
+//! requests ever parses a file.
 
 mod directories;
 
@@ -53,8 +54,10 @@ pub struct Reloaded {
 pub struct Pace {
     /// How long the files must have been left alone before they are read.
     pub quiet: Duration,
-    /// How often the content is compared without any notification.
+    /// How often files are compared without any notification.
     pub poll: Duration,
+    /// How often every file is read for that, whatever its stamp says.
+    pub read: Duration,
     /// How often files are looked at while the system gives no notifications.
     pub blind: Duration,
 }
@@ -100,6 +103,7 @@ impl Watch {
             candidate: None,
             failed: false,
             next_poll: Instant::now() + pace.poll,
+            next_reading: Instant::now() + pace.read,
         };
         let thread = thread::Builder::new().name("watch".to_owned()).spawn(move || watcher.run(&messages))?;
         Ok(Self { sender, thread: Some(thread) })
@@ -147,6 +151,8 @@ impl Default for Pace {
             // Longer than an editor or a copy pauses within one save.
             quiet: Duration::from_millis(300),
             poll: Duration::from_secs(30),
+            // Writing through a mapping (mmap(2)) or below the file system leaves stamps as they are.
+            read: Duration::from_secs(15 * 60),
             blind: Duration::from_secs(1),
         }
     }
@@ -177,6 +183,7 @@ struct Watcher<R> {
     candidate: Option<(Vec<Option<Stamp>>, Instant)>,
     failed: bool,
     next_poll: Instant,
+    next_reading: Instant,
 }
 
 impl<R: FnMut(Cause) -> Reloaded> Watcher<R> {
@@ -209,7 +216,7 @@ impl<R: FnMut(Cause) -> Reloaded> Watcher<R> {
         [quiet, blind].into_iter().flatten().fold(poll, Duration::min)
     }
 
-    /// Makes the next look compare contents, whatever `stat` says.
+    /// Makes the next look compare files, whatever was found before.
     fn poll(&mut self) {
         let now = Instant::now();
         if now < self.next_poll {
@@ -217,6 +224,10 @@ impl<R: FnMut(Cause) -> Reloaded> Watcher<R> {
         }
         self.next_poll = now + self.pace.poll;
         self.settled = None;
+        if now >= self.next_reading {
+            self.next_reading = now + self.pace.read;
+            self.loaded.doubt();
+        }
         if self.failed {
             self.load(Cause::Retry);
         }
@@ -247,6 +258,8 @@ impl<R: FnMut(Cause) -> Reloaded> Watcher<R> {
             // Touched while it was read: wait once more.
             self.candidate = Some((now.stamps(), Instant::now()));
         } else if now.same_content(&self.loaded) {
+            // The same, but what was young when it was loaded may have become old enough for its stamp to be believed.
+            self.loaded = now;
             self.settled = Some(stamps);
         } else {
             // Should the load panic, these are the files it panicked at.

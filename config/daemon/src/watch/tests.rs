@@ -10,7 +10,7 @@ use super::*;
 /// A notification is enough: no test waits for a poll it does not mean.
 const NEVER: Duration = Duration::from_secs(3600);
 
-const QUICK: Pace = Pace { quiet: Duration::from_millis(100), poll: NEVER, blind: NEVER };
+const QUICK: Pace = Pace { quiet: Duration::from_millis(100), poll: NEVER, read: NEVER, blind: NEVER };
 
 /// Far longer than any reload takes, on a busy machine too.
 const SOON: Duration = Duration::from_secs(20);
@@ -47,6 +47,16 @@ impl Stage {
     ) -> Self {
         let mut files = Files::default();
         files.note(&path, 100);
+        Self::watch_files(directory, path, files, pace, notifier)
+    }
+
+    fn watch_files(
+        directory: tempfile::TempDir,
+        path: PathBuf,
+        files: Files,
+        pace: Pace,
+        notifier: directories::MakeNotifier,
+    ) -> Self {
         let (sender, reloads) = mpsc::channel();
         let watched = path.clone();
         let reload = move |_: Cause| {
@@ -205,6 +215,20 @@ fn the_poll_finds_what_no_notification_told() {
     let stage = Stage::start_with(Pace { poll: Duration::from_millis(200), ..QUICK }, deaf);
     fs::write(&stage.path, "two").unwrap();
     assert_eq!(stage.next(), "two");
+}
+
+#[test]
+fn a_change_that_leaves_the_stamp_alone_is_found_by_reading() {
+    let poll = Duration::from_millis(200);
+    let deceived = |read: Duration| {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("file");
+        fs::write(&path, "one").unwrap();
+        let files = Files::deceived(&path);
+        Stage::watch_files(directory, path, files, Pace { poll, read, ..QUICK }, directories::inotify)
+    };
+    deceived(NEVER).nothing_happens();
+    assert_eq!(deceived(poll).next(), "one");
 }
 
 #[test]
