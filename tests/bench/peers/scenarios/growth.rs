@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -75,7 +76,18 @@ impl Subject {
         fs::write(authd.file("policy.yaml"), policy(rules))?;
         let loaded = || authd.count("gitward_config_generation").is_ok_and(|generation| generation >= 2.0);
         until_true("the large policy", Duration::from_secs(60), loaded)?;
-        Ok(Self { authd, users, rules })
+        let subject = Self { authd, users, rules };
+        // The new policy decides from now on, but what it changed is still told and the last one taken apart.
+        until_true("an authd with nothing to do", Duration::from_secs(120), || subject.is_quiet())?;
+        Ok(subject)
+    }
+
+    /// Whether it has used no processor time for a while.
+    fn is_quiet(&self) -> bool {
+        let used = || procfs::cpu_time(self.authd.process.id());
+        let before = used();
+        thread::sleep(QUIET);
+        used() == before
     }
 
     /// Microseconds of processor time, and of waiting in the median, for a decision.
@@ -132,5 +144,8 @@ fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
+
+/// Longer than files are left alone before they are looked at after a reload.
+const QUIET: Duration = Duration::from_secs(1);
 
 const USERS_OF_A_FILE: usize = 340_000;
