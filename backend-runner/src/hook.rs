@@ -14,6 +14,7 @@ mod git;
 mod override_option;
 mod post_receive;
 mod pre_receive;
+mod quarantine;
 mod update;
 
 use std::ffi::OsStr;

@@ -1,4 +1,5 @@
-//! Is this commit in the history of that one? All questions of a push in one git process, however many there are.
+//! Is this commit in the history of that one? All questions of a push in one git process, however many there are, and in none
+//! when the commits it brings answer them (see [`quarantine`]).
 //!
 //! One question is `git merge-base --is-ancestor`. Several are one walk over the history of all the later commits: every
 //! commit gets a bit for each later commit that reaches it, its parents inherit the bits, and the walk ends when every
@@ -13,9 +14,17 @@ use policy::push::Ancestry;
 use policy::ref_update::ObjectId;
 
 use super::git::{AskError, Git};
+use super::quarantine;
 
 /// Those of the questions that are answered yes.
 pub(super) fn answer(git: &Git<'_>, questions: BTreeSet<Ancestry>) -> Result<BTreeSet<Ancestry>, AskError> {
+    let mut yes = quarantine::answer(&questions);
+    let open = questions.difference(&yes).cloned().collect();
+    yes.extend(ask(git, open)?);
+    Ok(yes)
+}
+
+fn ask(git: &Git<'_>, questions: BTreeSet<Ancestry>) -> Result<BTreeSet<Ancestry>, AskError> {
     if questions.len() > 1 {
         return walk(git, questions);
     }
