@@ -19,7 +19,7 @@ mod update;
 
 use std::ffi::OsStr;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use policy::rule::Rule;
@@ -42,6 +42,12 @@ pub fn names() -> [&'static str; 3] {
     HOOKS.map(|(name, _)| name)
 }
 
+/// Whether the site or the repository has executables for a hook. When they cannot be listed, the hook shall say so.
+#[must_use]
+pub fn is_wanted(external: Option<&Path>, repository: &Path, hook: &str) -> bool {
+    external::any(external, repository, hook)
+}
+
 /// Runs as the hook that this process is started as.
 pub fn main() -> ExitCode {
     // What a panic says is for developers, and goes to the pusher otherwise.
@@ -57,14 +63,14 @@ pub fn main() -> ExitCode {
 }
 
 fn run() -> Result<(), Refused> {
-    let name = std::env::args_os().next().map(PathBuf::from);
-    let name = name.as_deref().and_then(|path| path.file_name()).and_then(OsStr::to_str);
+    let program = std::env::args_os().next().map(PathBuf::from).unwrap_or_default();
+    let name = program.file_name().and_then(OsStr::to_str);
     let hook = HOOKS.iter().find(|(hook, _)| Some(*hook) == name);
     let (Some((name, hook)), Some(directory)) = (hook, private_directory()) else {
         tell("this program is run by git, for Gitward");
         return Err(Refused);
     };
-    hook(&Context { name, directory })
+    hook(&Context { name, program, directory })
 }
 
 /// The parent of the log directory.
@@ -78,8 +84,11 @@ fn private_directory() -> Option<PathBuf> {
 struct Refused;
 
 /// What a hook was started with.
+#[derive(Clone)]
 struct Context {
     name: &'static str,
+    /// As git calls it.
+    program: PathBuf,
     directory: PathBuf,
 }
 

@@ -22,6 +22,7 @@ use crate::limits::Permit;
 use crate::managed_hooks::ManagedHooks;
 use crate::metrics::Metrics;
 use crate::push::directory::{Account, PushDirectory};
+use crate::push::status::Status;
 use crate::stream::{self, Ending, Patience, Report, Streams};
 use crate::web::view::View;
 
@@ -85,7 +86,10 @@ impl Job {
         if let Some(view) = view {
             tokio::task::spawn_blocking(move || drop(view));
         }
-        let mut account = close(push, matches!(report.ending, Ending::Finished(Exit::Code(_)))).await;
+        let mut account = {
+            let orderly = matches!(report.ending, Ending::Finished(Exit::Code(_)));
+            close(push, orderly, report.status.take()).await
+        };
         drop((turn, permit));
         let mut record = audit::Record::of(&decision, outcome).with_bytes(report.received, report.sent);
         if let Some(account) = &mut account
@@ -122,9 +126,9 @@ async fn keep(record: Option<Box<Record>>, report: &mut Report, outcome: &'stati
 
 /// Closes a push's directory where waiting for the file system is allowed. A directory that cannot be read leaves an account
 /// that says nothing.
-async fn close(push: Option<PushDirectory>, orderly: bool) -> Option<Account> {
+async fn close(push: Option<PushDirectory>, orderly: bool, status: Option<Status>) -> Option<Account> {
     let push = push?;
-    Some(tokio::task::spawn_blocking(move || push.close(orderly)).await.unwrap_or_default())
+    Some(tokio::task::spawn_blocking(move || push.close(orderly, status)).await.unwrap_or_default())
 }
 
 /// The label of an ending.
@@ -132,6 +136,7 @@ fn outcome(ending: &Ending) -> &'static str {
     match ending {
         Ending::Finished(Exit::Code(0)) => "ok",
         Ending::Finished(_) | Ending::NotStarted(_) | Ending::BadHead(_) | Ending::Broken(_) => "failed",
+        Ending::Unprepared(_) => "failed",
         Ending::BodyAborted | Ending::ClientGone => "client_gone",
         Ending::BadBody(_) => "bad_body",
         Ending::TooLarge | Ending::AnswerTooLarge => "too_large",

@@ -1,13 +1,15 @@
 //! One push, as the runner and its hook program share it: a private directory per push.
 //!
-//! The runner writes the order ([`order`]) into it, the hook program its proof and its reports ([`report`]), hook scripts
+//! The runner writes the order ([`order`]) into it and links to the hooks ([`hooks`]), the hook program its proof and its reports ([`report`]), hook scripts
 //! their log lines ([`log_lines`]). [`directory`] owns it, reads it at the end and removes it. The hook program finds it as the
 //! parent of `GITWARD_LOG_DIR`, so that the environment of hooks holds nothing that is not documented.
 
 pub mod directory;
+pub mod hooks;
 pub mod layout;
 pub mod log_lines;
 pub mod order;
 pub mod proof;
 pub mod report;
+pub mod status;
 mod stragglers;

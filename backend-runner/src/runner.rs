@@ -65,14 +65,19 @@ impl Runner {
         self.jobs.spawn_on(job.run(), &self.runtime);
     }
 
-    /// What git is told of the settings.
+    /// What git is told of the settings; `hooks` are those of one push, and otherwise the managed ones.
     #[must_use]
-    pub fn settings<'a>(&'a self, rules: RulesForGit, log_directory: Option<&'a Path>) -> Settings<'a> {
+    pub fn settings<'a>(
+        &'a self,
+        rules: RulesForGit,
+        hooks: Option<&'a Path>,
+        log_directory: Option<&'a Path>,
+    ) -> Settings<'a> {
         Settings {
             search_path: &self.git.search_path,
             root: &self.config.repositories,
             export_all: self.config.export_all,
-            hooks: Some(self.hooks.directory()),
+            hooks: hooks.or_else(|| Some(self.hooks.directory())),
             push_size: self.config.limits.push_size,
             negotiation: self.config.limits.negotiation,
             allow_filter: self.config.allow_filter,

@@ -24,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cgi::response::{Head, ResponseError};
 use crate::child::{Child, Exit, SpawnError};
+use crate::push::status::Status;
 
 pub use self::download::Copied;
 pub use self::feed::Source;
@@ -31,6 +32,7 @@ use self::head::Pending;
 pub use self::head::{HeadSender, NoHead};
 use self::moved::Moved;
 pub use self::relay::Answer;
+use self::relay::Stdout;
 pub use self::stderr::Complaints;
 
 /// What decides how long a child may run.
@@ -51,6 +53,8 @@ pub struct Streams {
     pub head: HeadSender,
     /// The answer's body.
     pub download: download::Sender,
+    /// Listens for git's report of a push.
+    pub status: Option<Status>,
 }
 
 /// Why an exchange ended.
@@ -65,6 +69,9 @@ pub enum Ending {
     /// What the child printed is not a CGI answer.
     #[error("no usable answer from git")]
     BadHead(#[source] ResponseError),
+    /// What a push needs came up while it ran, and could not be provided.
+    #[error("the push cannot be prepared")]
+    Unprepared(#[source] std::io::Error),
     /// The child's answer could not be read.
     #[error("the answer of git broke off")]
     Broken(#[source] std::io::Error),
@@ -111,6 +118,8 @@ pub struct Report {
     pub sent: u64,
     /// What git complained about.
     pub complaints: Complaints,
+    /// What it reported of a push.
+    pub status: Option<Status>,
 }
 
 /// Runs one exchange to its end; returns when the group is gone and reaped.
@@ -121,8 +130,9 @@ pub async fn exchange(
     patience: Patience,
     stop: &CancellationToken,
 ) -> Report {
-    let Child { mut stdin, mut stdout, mut stderr, group } = child;
-    let Streams { source, head, mut download } = streams;
+    let Child { mut stdin, stdout, mut stderr, group } = child;
+    let Streams { source, head, mut download, status } = streams;
+    let mut stdout = Stdout::new(stdout, status);
     let mut head = Pending::new(head);
     let moved = Moved::default();
     let mut complaints = Complaints::default();
@@ -155,6 +165,7 @@ pub async fn exchange(
         received: moved.received(),
         sent: moved.sent(),
         complaints,
+        status: stdout.drain(),
     }
 }
 
@@ -176,6 +187,6 @@ impl Report {
     pub fn not_started(error: SpawnError) -> Self {
         let ending = Ending::NotStarted(error);
         let complaints = Complaints::default();
-        Self { ending, exit: None, head: None, copy: None, received: 0, sent: 0, complaints }
+        Self { ending, exit: None, head: None, copy: None, received: 0, sent: 0, complaints, status: None }
     }
 }

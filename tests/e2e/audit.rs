@@ -3,8 +3,10 @@
 use std::fs;
 use std::time::Duration;
 
+use harness::message::Request;
 use harness::people::{READER, WRITER};
-use harness::{Stack, Target, until_true};
+use harness::pkt::{EMPTY_PACK, FLUSH, RECEIVE_PACK, ZERO, line};
+use harness::{ENGINES, Stack, Target, until_true};
 use serde_json::Value;
 
 const SOON: Duration = Duration::from_secs(20);
@@ -69,6 +71,51 @@ fn a_push_is_recorded_with_what_it_changed_and_what_refused_it() {
     let record = push_record(&stack, 4);
     assert_eq!((&record["outcome"], &record["rule"]), (&"refused".into(), &"protect".into()));
     assert_eq!(record["updates"], Value::Array(Vec::new()));
+}
+
+#[test]
+fn what_a_push_changed_is_recorded_however_its_client_asks_for_a_report() {
+    ENGINES.into_iter().for_each(recorded_without_a_report);
+}
+
+fn recorded_without_a_report(engine: &str) {
+    let stack = Stack::builder().policy(POLICY).engine(engine).start().unwrap();
+    let target = Target::new(&stack, "team", "sha1").unwrap();
+    let (root, next) = (&*target.root, &*target.next);
+    let mut count = 0;
+    let mut applied = |words: &str, updates: &[(&str, &str, &str)]| {
+        let mut body = String::new();
+        for (old, new, name) in updates {
+            let words = if body.is_empty() { words } else { "" };
+            body.push_str(&line(&format!("{old} {new} {name}{words}")));
+        }
+        let body = [body.as_bytes(), FLUSH.as_bytes(), EMPTY_PACK].concat();
+        let request = Request::post("/git/team/sha1.git/git-receive-pack", RECEIVE_PACK, &body);
+        stack.http(&request.basic(WRITER.name, WRITER.password)).unwrap();
+        count += 1;
+        let record = push_record(&stack, count);
+        let updates = record["updates"].as_array().unwrap().iter();
+        let text = |update: &Value, key: &str| update[key].as_str().unwrap().to_owned();
+        updates.map(|update| (text(update, "ref"), text(update, "change"))).collect::<Vec<_>>()
+    };
+    let pair = |name: &str, change: &str| (name.to_owned(), change.to_owned());
+    let asked = ["\0", "\0 report-status", "\0 report-status-v2 side-band-64k", "\0 side-band-64k quiet"];
+    for (number, words) in asked.into_iter().enumerate() {
+        let (name, other) = (format!("refs/heads/z{number}"), format!("refs/heads/a{number}"));
+        let (made, taken) = ((ZERO, root, &*name), (root, next, &*other));
+        assert_eq!(applied(words, &[made, taken]), [pair(&name, "create")], "{words}");
+        assert_eq!(
+            applied(words, &[(root, next, &name), (ZERO, next, &other)]),
+            [pair(&name, "fast-forward"), pair(&other, "create")],
+            "{words}"
+        );
+        assert_eq!(applied(words, &[(next, root, &name)]), [pair(&name, "force")], "{words}");
+        // git calls it done when a ref is gone that was not there.
+        let absent = (ZERO, ZERO, "refs/heads/absent");
+        assert_eq!(applied(words, &[absent, (root, ZERO, &name)]), [pair(&name, "delete")], "{words}");
+    }
+    let page = stack.admin("backend-runner", "/metrics").unwrap().text();
+    assert!(!page.contains("verdict=\"missing\""), "{page}");
 }
 
 #[test]

@@ -9,6 +9,7 @@ use policy::git_request::Service;
 use crate::cgi::environment::RequestHeaders;
 use crate::child::Input;
 use crate::limits::{Busy, FileRoom, Room};
+use crate::push::hooks::Spare;
 use crate::stream::whole::{self, GatherError, Whole};
 use crate::stream::{Source, upload};
 
@@ -78,7 +79,13 @@ pub(super) enum Unsent {
 
 impl Unsent {
     /// Sets a body that is still arriving in motion, on the worker that receives it.
-    pub(super) fn into_source(self, inflate: bool, limit: u64, idle: Duration) -> Source {
+    pub(super) fn into_source(
+        self,
+        inflate: bool,
+        limit: u64,
+        idle: Duration,
+        unreported: Option<Spare>,
+    ) -> Source {
         match self {
             Self::Nothing => Source::Nothing,
             Self::InFile(room) => Source::File(room),
@@ -86,7 +93,7 @@ impl Unsent {
             Self::Arriving(payload) => {
                 let (sender, upload) = upload::channel();
                 actix_web::rt::spawn(sender.pump(payload, limit, idle));
-                Source::Arriving { upload, inflate, limit }
+                Source::Arriving { upload, inflate, limit, unreported }
             }
         }
     }

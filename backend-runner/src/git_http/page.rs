@@ -52,7 +52,7 @@ pub(super) async fn serve(
         forget: None,
         view: Some(view),
         hooks: Arc::clone(&runner.hooks),
-        streams: Streams { source: Source::Nothing, head: head_sender, download: from_gitweb },
+        streams: Streams { source: Source::Nothing, head: head_sender, download: from_gitweb, status: None },
         patience: gitweb.patience,
         stop: runner.stop.clone(),
         permit,

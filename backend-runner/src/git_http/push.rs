@@ -8,9 +8,13 @@ use policy::git_request::Service;
 use super::refusal::Refusal;
 use crate::care::turnstile::{self, Pushing};
 use crate::cgi::environment::RulesForGit;
+use crate::engine::EngineKind;
+use crate::hook;
 use crate::managed_hooks::HooksError;
 use crate::push::directory::PushDirectory;
+use crate::push::hooks::{POST_RECEIVE, Spare};
 use crate::push::order;
+use crate::push::status::Status;
 use crate::repository::Repository;
 use crate::runner::Runner;
 
@@ -19,6 +23,10 @@ use crate::runner::Runner;
 pub(super) struct Prepared {
     /// The private directory.
     pub directory: Option<PushDirectory>,
+    /// Listens for git's report, if this engine's answer is one.
+    pub status: Option<Status>,
+    /// What notes a push that git is not asked to report on.
+    pub unreported: Option<Spare>,
     /// Whether the repository borrows no objects, and git can be told so.
     pub no_alternates: bool,
     /// Keeps maintenance out until the push is over.
@@ -57,6 +65,8 @@ pub(super) async fn prepare(
     };
     let push = PushDirectory::create(&hooks.scratch, decision, rules.to_level(), &settings)
         .map_err(Refusal::PushDirectory)?;
+    let unreported =
+        push.link(runner.hooks.directory(), &wanted(runner, repository)).map_err(Refusal::PushDirectory)?;
     let turn = turnstile::push(repository.path.clone()).await;
     if let Err(error) = &turn {
         let (request_id, error) = (decision.request_id.as_str(), error.to_string());
@@ -67,5 +77,22 @@ pub(super) async fn prepare(
         );
     }
     let no_alternates = runner.git.has_true && !repository.path.join("objects/info/alternates").exists();
-    Ok(Prepared { directory: Some(push), no_alternates, turn: turn.ok() })
+    Ok(Prepared {
+        directory: Some(push),
+        status: (runner.config.engine == EngineKind::Direct).then(Status::default),
+        unreported,
+        no_alternates,
+        turn: turn.ok(),
+    })
+}
+
+/// The hooks that have something to do. What `http-backend` answers is not followed, so post-receive tells what was applied.
+fn wanted(runner: &Runner, repository: &Repository) -> Vec<&'static str> {
+    let external = runner.config.hooks.external.as_deref();
+    let unfollowed = runner.config.engine == EngineKind::HttpBackend;
+    let is_wanted = |hook: &str| match hook {
+        POST_RECEIVE => unfollowed || hook::is_wanted(external, &repository.path, hook),
+        _ => true,
+    };
+    hook::names().into_iter().filter(|hook| is_wanted(hook)).collect()
 }

@@ -1,6 +1,5 @@
 //! A request that git is run for: a place among those that run, what git is told, the job, and its answer.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use actix_web::HttpResponse;
@@ -54,9 +53,10 @@ pub(super) struct Told {
 
 impl Run<'_> {
     /// What git is told.
-    pub(super) fn environment(&self, log: Option<&Path>, told: Told) -> Vec<Variable> {
+    pub(super) fn environment(&self, push: Option<&PushDirectory>, told: Told) -> Vec<Variable> {
         let Asked { runner, decision, headers, repository, .. } = self.asked;
-        let common = runner.settings(self.rules.clone(), log);
+        let (log, hooks) = (push.map(PushDirectory::log), push.map(PushDirectory::hooks));
+        let common = runner.settings(self.rules.clone(), hooks.as_deref(), log.as_deref());
         let Told { no_alternates, shallow } = told;
         let hidden_refs = self.hidden_refs;
         let settings = Settings { hidden_refs, no_alternates, shallow, alias: self.alias, ..common };
@@ -70,17 +70,15 @@ impl Run<'_> {
             Keep::Placed(permit) => (permit, Keep::Nothing),
             keep => (self.place().await?, keep),
         };
-        let Prepared { directory: push, no_alternates, turn } =
+        let Prepared { directory: push, status, unreported, no_alternates, turn } =
             push::prepare(runner, decision, repository).await?;
-        let environment = {
-            let log = push.as_ref().map(PushDirectory::log);
-            self.environment(log.as_deref(), Told { no_alternates, shallow: self.is_shallow(&body) })
-        };
+        let told = Told { no_alternates, shallow: self.is_shallow(&body) };
+        let environment = self.environment(push.as_ref(), told);
         let (input, unsent) = body.split();
         let engine = (runner.config.engine, &runner.git, runner.config.limits.push_memory);
         let plan = Plan::new(engine, decision.service, headers, repository, environment, input);
         let patience = runner.config.limits.patience;
-        let source = unsent.into_source(plan.inflate, self.limit, patience.idle);
+        let source = unsent.into_source(plan.inflate, self.limit, patience.idle, unreported);
         let (record, pack) = match keep {
             Keep::Nothing | Keep::Placed(_) => (None, None),
             Keep::Replay(record) => (Some(record), None),
@@ -101,7 +99,7 @@ impl Run<'_> {
             view: None,
             success: pack.is_some().then_some(success),
             hooks: Arc::clone(&runner.hooks),
-            streams: Streams { source, head: head_sender, download: from_git },
+            streams: Streams { source, head: head_sender, download: from_git, status },
             patience,
             stop: runner.stop.clone(),
             permit,

@@ -9,6 +9,7 @@ mod running;
 
 use std::fs::File;
 use std::io::{self, ErrorKind};
+use std::ops::Not;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -30,7 +31,7 @@ pub(super) struct Stage<'a> {
 
 /// Runs them all, or until one refuses.
 pub(super) fn run(context: &Context, short: &Short, stage: &Stage<'_>) -> Result<(), Refused> {
-    let scripts = scripts(short.external.as_deref(), context.name);
+    let scripts = scripts(short.external.as_deref(), Path::new(""), context.name);
     let scripts = scripts.map_err(|error| context.fail(&format!("cannot list hooks: {error}")))?;
     if scripts.is_empty() {
         return Ok(());
@@ -60,8 +61,13 @@ fn judge(context: &Context, script: &Path, ended: io::Result<Ended>) -> Result<(
     Err(context.refuse(Rule::External, &text))
 }
 
+/// Whether there is one for a hook, or no telling.
+pub(super) fn any(external: Option<&Path>, repository: &Path, hook: &str) -> bool {
+    scripts(external, repository, hook).is_ok_and(|scripts| scripts.is_empty()).not()
+}
+
 /// The executables for a hook, in the order they run in.
-fn scripts(external: Option<&Path>, hook: &str) -> io::Result<Vec<PathBuf>> {
+fn scripts(external: Option<&Path>, repository: &Path, hook: &str) -> io::Result<Vec<PathBuf>> {
     let mut scripts = Vec::new();
     if let Some(directory) = external {
         match std::fs::read_dir(directory.join(format!("{hook}.d"))) {
@@ -76,7 +82,7 @@ fn scripts(external: Option<&Path>, hook: &str) -> io::Result<Vec<PathBuf>> {
     }
     scripts.retain(|path| !path.as_os_str().as_encoded_bytes().ends_with(b"~"));
     scripts.sort();
-    scripts.push(Path::new("hooks").join(hook));
+    scripts.push(repository.join("hooks").join(hook));
     let mut executable = Vec::with_capacity(scripts.len());
     for path in scripts {
         if is_executable(&path)? {
@@ -108,7 +114,7 @@ mod tests {
             std::fs::set_permissions(hooks.join(name), PermissionsExt::from_mode(mode)).unwrap();
         }
         let names = |hook| -> Vec<String> {
-            let scripts = scripts(Some(site.path()), hook).unwrap();
+            let scripts = scripts(Some(site.path()), site.path(), hook).unwrap();
             scripts.iter().map(|path| path.file_name().unwrap().to_string_lossy().into_owned()).collect()
         };
         assert_eq!(names("pre-receive"), ["10-a", "20-b"]);

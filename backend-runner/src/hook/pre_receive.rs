@@ -17,7 +17,8 @@ use super::external::{self, Stage};
 use super::git::{AskError, Git};
 use super::override_option::{self, Override};
 use super::{Context, Refused, ancestry, content, facts, tell, tell_all};
-use crate::push::layout::BEGAN;
+use crate::push::hooks::Spare;
+use crate::push::layout::{BEGAN, HOOKS};
 use crate::push::order::Order;
 use crate::push::proof;
 use crate::push::report::{Outcome, Report};
@@ -38,11 +39,21 @@ pub(super) fn run(context: &Context) -> Result<(), Refused> {
 
     let stage = Stage { arguments: &[], input: Some(&input.bytes), deadline: None };
     external::run(context, &order.short, &stage)?;
+    provide_post_receive(context, &input.updates)?;
     let accepted = input.updates.iter().zip(changes);
     proof::write(&context.directory, &order.short.nonce, accepted)
         .map_err(|error| context.fail(&format!("cannot write the proof: {error}")))?;
     context.report(&Report::accepted(context.name));
     Ok(())
+}
+
+/// git reports the deletion of a ref that is not there as done, and tells post-receive better: so where refs are deleted, it runs.
+fn provide_post_receive(context: &Context, updates: &[RefUpdate]) -> Result<(), Refused> {
+    let spare = Spare::beside(&context.program, &context.directory.join(HOOKS));
+    match spare.filter(|_| updates.iter().any(RefUpdate::deletes)) {
+        Some(spare) => spare.put().map_err(|error| context.fail(&format!("cannot provide a hook: {error}"))),
+        None => Ok(()),
+    }
 }
 
 /// `proc-receive` could change other refs than those that are judged here. Where an included file sets it, git finds no such

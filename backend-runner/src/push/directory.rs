@@ -1,5 +1,6 @@
 //! The private directory of one push: made before git starts, read when git has ended, removed whatever happens.
 
+use std::collections::BTreeMap;
 use std::fs::{self, Permissions};
 use std::io;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
@@ -12,11 +13,14 @@ use policy::ref_update::RefUpdate;
 use policy::rule::Rule;
 use tempfile::TempDir;
 
-use super::layout::{APPLIED, BEGAN, LOG, ORDER, PROOF, SHORT};
+use super::hooks::{self, Spare};
+use super::layout::{APPLIED, BEGAN, HOOKS, LOG, ORDER, PROOF, SHORT};
 use super::log_lines::{self, LogLine};
 use super::order::{Order, Settings};
 use super::report::{self, Outcome, Report};
+use super::status::Status;
 use super::{proof, stragglers};
+use crate::text::escape;
 
 /// The private directory of one push. Dropping it removes it.
 #[derive(Debug)]
@@ -75,6 +79,7 @@ impl PushDirectory {
         // Random enough: whoever can list the directory could read the nonce in it too.
         let nonce = directory.path().file_name().unwrap_or_default().to_string_lossy().into_owned();
         fs::create_dir(directory.path().join(LOG))?;
+        fs::create_dir(directory.path().join(HOOKS))?;
         let order = Order::new(decision, nonce.clone(), rules, settings);
         write(&directory.path().join(ORDER), &serde_json::to_vec(&order)?)?;
         write(&directory.path().join(SHORT), order.short.to_text().as_bytes())?;
@@ -93,34 +98,79 @@ impl PushDirectory {
         self.path().join(LOG)
     }
 
-    /// Reads what the hooks left, ends what they left running, and removes the directory. `orderly` says that git ended by
-    /// itself. Waits for the file system: not for a thread that must not.
+    /// Where git finds the hooks of this push.
     #[must_use]
-    pub fn close(self, orderly: bool) -> Account {
+    pub fn hooks(&self) -> PathBuf {
+        self.path().join(HOOKS)
+    }
+
+    /// Lets git find the `wanted` ones of the hooks in `program`. Gives back `post-receive` if it is not one of them.
+    ///
+    /// # Errors
+    /// When the file system refuses.
+    pub fn link(&self, program: &Path, wanted: &[&str]) -> io::Result<Option<Spare>> {
+        let directory = self.hooks();
+        hooks::link(&directory, program, wanted)?;
+        let spare = Spare::of(program, &directory);
+        Ok((!wanted.contains(&hooks::POST_RECEIVE)).then_some(spare))
+    }
+
+    /// Reads what the hooks left, ends what they left running, and removes the directory. `orderly` says that git ended by
+    /// itself, `status` what it reported to the client. Waits for the file system: not for a thread that must not.
+    #[must_use]
+    pub fn close(self, orderly: bool, status: Option<Status>) -> Account {
         let mut reports = report::read(self.path());
-        let applied = fs::read(self.path().join(APPLIED)).ok();
+        let noted = fs::read(self.path().join(APPLIED)).ok();
         let proof = fs::read_to_string(self.path().join(PROOF)).ok();
-        let changes = proof.and_then(|proof| proof::read(&proof, &self.nonce));
+        let accepted = proof.and_then(|proof| proof::read(&proof, &self.nonce));
         let finished = |hook: &str| reports.iter().any(|report| report.hook == hook);
-        let ends = (applied.is_none() || finished("post-receive"))
+        let ends = (noted.is_none() || finished("post-receive"))
             && (finished("pre-receive") || !self.path().join(BEGAN).exists());
         if !orderly || !ends {
             stragglers::end(&self.log());
         }
-        let proven = changes.is_some();
-        if applied.is_some() && !proven {
-            let detail = "refs were changed without the rules being asked";
-            reports.push(Report::new("post-receive", Outcome::Missing, Rule::Proof, detail));
+        let (proven, status) = (accepted.is_some(), status.unwrap_or_default());
+        if !proven && (noted.is_some() || !status.changed().is_empty()) {
+            reports.push(Report::new("post-receive", Outcome::Missing, Rule::Proof, unasked(&status)));
         }
-        let changes = changes.unwrap_or_default();
-        let updates = applied.unwrap_or_default();
-        let updates = updates.split(|byte| *byte == b'\n').filter_map(|line| RefUpdate::parse(line).ok());
-        let applied = updates.map(|update| {
-            let change = changes.get(&update.name).cloned().unwrap_or_default();
-            Applied { update, change }
-        });
-        Account { applied: applied.collect(), log: log_lines::read(&self.log()), reports, proven }
+        let accepted = accepted.unwrap_or_default();
+        let applied = match noted {
+            Some(noted) => noted_by_hook(&noted, accepted),
+            None => reported_by_git(&status, accepted),
+        };
+        Account { applied, log: log_lines::read(&self.log()), reports, proven }
     }
+}
+
+/// What post-receive was told.
+fn noted_by_hook(noted: &[u8], accepted: Vec<(RefUpdate, String)>) -> Vec<Applied> {
+    let changes: BTreeMap<_, _> =
+        accepted.into_iter().map(|(update, change)| (update.name, change)).collect();
+    let updates = noted.split(|byte| *byte == b'\n').filter_map(|line| RefUpdate::parse(line).ok());
+    let applied = updates.map(|update| {
+        let change = changes.get(&update.name).cloned().unwrap_or_default();
+        Applied { update, change }
+    });
+    applied.collect()
+}
+
+/// What was accepted and git has reported as done. It also reports as done that a ref is gone which was not there, and there
+/// post-receive knows better: see `hook::pre_receive`.
+fn reported_by_git(status: &Status, accepted: Vec<(RefUpdate, String)>) -> Vec<Applied> {
+    let done = |update: &RefUpdate| status.changed().contains(update.name.as_str().as_bytes());
+    let applied = accepted.into_iter().filter(|(update, _)| done(update));
+    applied.map(|(update, change)| Applied { update, change }).collect()
+}
+
+/// How many refs an alarm names.
+const NAMED: usize = 10;
+
+fn unasked(status: &Status) -> String {
+    let mut names: Vec<_> =
+        status.changed().iter().map(|name| escape(&String::from_utf8_lossy(name))).collect();
+    names.sort();
+    names.truncate(NAMED);
+    format!("refs were changed without the rules being asked: {}", names.join(" "))
 }
 
 impl Account {

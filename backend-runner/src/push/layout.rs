@@ -8,10 +8,12 @@ pub const SHORT: &str = "short";
 pub const PROOF: &str = "proof";
 /// What the hooks say about their verdict: see [`super::report`].
 pub const REPORTS: &str = "reports";
-/// What git says it has applied: the standard input of post-receive.
+/// What git says it has applied: the standard input of post-receive, where that runs.
 pub const APPLIED: &str = "applied";
 /// The standard input of a hook, to be replayed.
 pub const REPLAY: &str = "stdin";
+/// The hooks that git finds: see [`super::hooks`].
+pub const HOOKS: &str = "hooks";
 /// Where hook scripts log to.
 pub const LOG: &str = "log";
 /// There as soon as pre-receive runs.

@@ -3,13 +3,12 @@
 //! `update` looks its ref up by text search, for it is started once for every ref; the runner reads it all once. The file is
 //! written under another name and renamed, so that half a proof is none.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io;
 use std::path::Path;
 
 use policy::push::Change;
-use policy::ref_update::{RefName, RefUpdate};
+use policy::ref_update::{ObjectId, RefName, RefUpdate};
 
 use super::layout::PROOF;
 
@@ -41,15 +40,17 @@ pub fn covers(proof: &str, nonce: &str, name: &str, old: &str, new: &str) -> boo
     !nonce.is_empty() && accepted.contains(&format!("\n{name} {old} {new} "))
 }
 
-/// What the proof says of each ref, when it names the nonce.
+/// The accepted updates in git's order, each with what it does to its ref, when the proof names the nonce.
 #[must_use]
-pub fn read(proof: &str, nonce: &str) -> Option<BTreeMap<RefName, String>> {
+pub fn read(proof: &str, nonce: &str) -> Option<Vec<(RefUpdate, String)>> {
     let accepted = proof.strip_prefix(nonce)?.strip_prefix('\n')?;
-    let changes = accepted.lines().filter_map(|line| {
-        let (name, rest) = line.split_once(' ')?;
-        Some((RefName::parse(name)?, rest.rsplit(' ').next()?.to_owned()))
+    let updates = accepted.lines().filter_map(|line| {
+        let mut fields = line.split(' ');
+        let name = RefName::parse(fields.next()?)?;
+        let (old, new) = (ObjectId::parse(fields.next()?)?, ObjectId::parse(fields.next()?)?);
+        Some((RefUpdate { old, new, name }, fields.next()?.to_owned()))
     });
-    Some(changes.collect())
+    Some(updates.collect())
 }
 
 #[cfg(test)]
@@ -76,8 +77,7 @@ mod tests {
         ] {
             assert!(!covers(&proof, nonce, name, old, new), "{nonce} {name}");
         }
-        let changes = read(&proof, "n0nce").unwrap();
-        assert_eq!(changes.into_values().collect::<Vec<_>>(), ["force"]);
+        assert_eq!(read(&proof, "n0nce"), Some(vec![(update, "force".to_owned())]));
         assert_eq!(read(&proof, "n0nc"), None);
     }
 }

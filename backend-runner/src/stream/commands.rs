@@ -1,7 +1,8 @@
 //! The commands of a push, on their way to git: bounded, because `receive-pack` keeps every one of them in memory.
 //!
 //! A push starts with a list of pkt-lines (gitprotocol-common(5)) that ends with a flush packet; the pack follows. Only the
-//! packets' lengths are looked at. What is no packet is left to git, which ends there.
+//! packets' lengths are looked at, and what the client can do, which follows a zero byte in the first command. What is no packet is
+//! left to git, which ends there.
 
 /// The most a list of commands may have in bytes: some hundred thousand refs.
 const LIMIT: u64 = 16 << 20;
@@ -19,6 +20,9 @@ pub(super) struct Commands {
     /// The digits of the next packet's length, as far as they have come.
     length: Vec<u8>,
     over: bool,
+    /// The present packet, until it is known what the client can do.
+    packet: Vec<u8>,
+    asks_report: Option<bool>,
 }
 
 impl Commands {
@@ -32,6 +36,7 @@ impl Commands {
             }
             if self.pending > 0 {
                 self.pending -= taken;
+                self.look(&piece[..taken]);
             } else {
                 self.length.push(piece[0]);
                 self.start_packet();
@@ -51,7 +56,31 @@ impl Commands {
         match length.and_then(|length| length.checked_sub(4)) {
             Some(pending) => self.pending = pending,
             // A flush packet, or no packet at all.
-            None => self.over = true,
+            None => {
+                self.over = true;
+                self.asks_report.get_or_insert(false);
+            }
+        }
+    }
+
+    /// Whether the client asks git to report what became of its push; `None` until it has said so or its list is over.
+    pub(super) fn asks_report(&self) -> Option<bool> {
+        self.asks_report
+    }
+
+    /// Collects the packet and looks for what the client can do.
+    fn look(&mut self, piece: &[u8]) {
+        if self.asks_report.is_some() {
+            return;
+        }
+        self.packet.extend_from_slice(piece);
+        if self.pending > 0 {
+            return;
+        }
+        let packet = std::mem::take(&mut self.packet);
+        if let Some(zero) = packet.iter().position(|byte| *byte == 0) {
+            let mut words = packet[zero + 1..].split(u8::is_ascii_whitespace);
+            self.asks_report = Some(words.any(|word| matches!(word, b"report-status" | b"report-status-v2")));
         }
     }
 }
@@ -71,6 +100,29 @@ mod tests {
         for _ in 0..40 {
             assert_eq!(commands.follow(&[b'x'; 1 << 20]), Ok(()));
         }
+    }
+
+    #[test]
+    fn a_client_that_asks_for_a_report_is_known_before_its_list_is_over() {
+        let shallow = packet("shallow 0");
+        for (words, asks) in [
+            ("\0 report-status side-band-64k", true),
+            ("\0report-status-v2 agent=x\n", true),
+            ("\0 side-band-64k agent=report-status", false),
+            (" report-status", false),
+        ] {
+            let text = [&shallow[..], &packet(&format!("0 1 refs/heads/a{words}")), b"0000"].concat();
+            for size in [1, 3, text.len()] {
+                let mut commands = Commands::default();
+                commands.follow(&shallow).unwrap();
+                assert_eq!(commands.asks_report(), None);
+                text[shallow.len()..].chunks(size).for_each(|piece| commands.follow(piece).unwrap());
+                assert_eq!(commands.asks_report(), Some(asks), "{words}");
+            }
+        }
+        let mut other = Commands::default();
+        other.follow(b"\x1f\x8b\x08\x00").unwrap();
+        assert_eq!(other.asks_report(), Some(false));
     }
 
     #[test]

@@ -11,6 +11,7 @@ use super::inflate::Inflate;
 use super::moved::Moved;
 use super::{Ending, upload};
 use crate::limits::FileRoom;
+use crate::push::hooks::Spare;
 
 /// Where the child's input comes from.
 #[derive(Debug)]
@@ -29,6 +30,8 @@ pub enum Source {
         inflate: bool,
         /// The most it may become when it is decoded.
         limit: u64,
+        /// What notes a push that git is not asked to report on.
+        unreported: Option<Spare>,
     },
 }
 
@@ -45,8 +48,9 @@ pub(super) async fn feed(stdin: &mut Option<pipe::Sender>, source: Source, moved
             put(stdin, &bytes, moved).await;
             (Ok(()), None)
         }
-        Source::Arriving { upload, inflate, limit } => {
-            (arrive(stdin, upload, inflate, limit, moved).await, None)
+        Source::Arriving { upload, inflate, limit, unreported } => {
+            let mut push = Following { commands: Commands::default(), unreported };
+            (arrive(stdin, upload, inflate.then(Inflate::new), limit, &mut push, moved).await, None)
         }
     };
     if let Err(ending) = fed {
@@ -60,12 +64,11 @@ pub(super) async fn feed(stdin: &mut Option<pipe::Sender>, source: Source, moved
 async fn arrive(
     stdin: &mut Option<pipe::Sender>,
     mut upload: upload::Receiver,
-    inflate: bool,
+    mut inflate: Option<Inflate>,
     limit: u64,
+    push: &mut Following,
     moved: &Moved,
 ) -> Result<(), Ending> {
-    let mut inflate = inflate.then(Inflate::new);
-    let mut commands = Commands::default();
     let mut decoded = 0_u64;
     loop {
         let mut bytes = match upload.next().await {
@@ -76,22 +79,42 @@ async fn arrive(
         };
         moved.add_received(bytes.len());
         let Some(inflate) = &mut inflate else {
-            commands.follow(&bytes).map_err(|_| Ending::TooLarge)?;
+            push.follow(&bytes)?;
             put(stdin, &bytes, moved).await;
             continue;
         };
         while !bytes.is_empty() {
             let piece = inflate.take(&mut bytes).map_err(Ending::BadBody)?;
             decoded += piece.len() as u64;
-            if decoded > limit || commands.follow(&piece).is_err() {
+            if decoded > limit {
                 return Err(Ending::TooLarge);
             }
+            push.follow(&piece)?;
             put(stdin, &piece, moved).await;
         }
     }
     let rest = inflate.map(Inflate::finish).transpose().map_err(|error: io::Error| Ending::BadBody(error))?;
     put(stdin, &rest.unwrap_or_default(), moved).await;
     Ok(())
+}
+
+/// The commands of a push before git gets them.
+struct Following {
+    commands: Commands,
+    unreported: Option<Spare>,
+}
+
+impl Following {
+    fn follow(&mut self, piece: &[u8]) -> Result<(), Ending> {
+        self.commands.follow(piece).map_err(|_| Ending::TooLarge)?;
+        if let Some(asks) = self.commands.asks_report()
+            && let Some(spare) = self.unreported.take()
+            && !asks
+        {
+            spare.put().map_err(Ending::Unprepared)?;
+        }
+        Ok(())
+    }
 }
 
 /// A child that stops reading has read enough: its answer counts, and the rest of the body is let go.

@@ -12,6 +12,7 @@ use super::moved::Moved;
 use super::{Ending, download};
 use crate::cgi::response::{self, Head, ResponseError};
 use crate::child::{Exit, GRACE, Group};
+use crate::push::status::Status;
 use crate::web::answer::PageRules;
 
 /// How much is read from a child at once.
@@ -40,9 +41,15 @@ pub enum Answer {
     },
 }
 
+/// Where the answer comes from, and who listens to it on its way.
+pub(super) struct Stdout {
+    pipe: pipe::Receiver,
+    status: Option<Status>,
+}
+
 /// Passes the answer on until its end and the leader's.
 pub(super) async fn relay(
-    stdout: &mut pipe::Receiver,
+    stdout: &mut Stdout,
     group: &Group,
     answer: Answer,
     head: &mut Pending,
@@ -94,7 +101,7 @@ pub(super) async fn relay(
 
 /// The head of the answer, when it may go out; what is known of the body is in `buffer` then.
 async fn begin(
-    stdout: &mut pipe::Receiver,
+    stdout: &mut Stdout,
     group: &Group,
     answer: Answer,
     buffer: &mut BytesMut,
@@ -107,7 +114,7 @@ async fn begin(
 
 /// Lets the answer wait in `buffer` until the request's body has ended, or the answer grows beyond [`HELD`].
 async fn hold(
-    stdout: &mut pipe::Receiver,
+    stdout: &mut Stdout,
     group: &Group,
     buffer: &mut BytesMut,
     moved: &Moved,
@@ -125,7 +132,7 @@ async fn hold(
 
 /// The head of the answer as soon as git says something.
 async fn first_word(
-    stdout: &mut pipe::Receiver,
+    stdout: &mut Stdout,
     group: &Group,
     answer: Answer,
     buffer: &mut BytesMut,
@@ -149,7 +156,7 @@ async fn first_word(
 
 /// Reads until a CGI header block is complete; what follows it stays in `buffer`.
 async fn read_head(
-    stdout: &mut pipe::Receiver,
+    stdout: &mut Stdout,
     group: &Group,
     buffer: &mut BytesMut,
     parse: impl Fn(&[u8], bool) -> Result<Option<(Head, usize)>, ResponseError>,
@@ -167,12 +174,41 @@ async fn read_head(
     }
 }
 
+impl Stdout {
+    pub(super) fn new(pipe: pipe::Receiver, status: Option<Status>) -> Self {
+        Self { pipe, status }
+    }
+
+    fn listen(&mut self, bytes: &[u8]) {
+        if let Some(status) = &mut self.status {
+            status.follow(bytes);
+        }
+    }
+
+    /// What git reported; what it had said when it was ended counts, though nobody took it. A pipe holds no more than [`HELD`].
+    pub(super) fn drain(mut self) -> Option<Status> {
+        let mut buffer = [0; 4096];
+        for _ in 0..HELD / buffer.len() {
+            match self.status.is_some().then(|| self.pipe.try_read(&mut buffer)) {
+                Some(Ok(length @ 1..)) => self.listen(&buffer[..length]),
+                _ => break,
+            }
+        }
+        self.status
+    }
+}
+
 /// Reads once; `Ok(0)` is the end. A process that outlives the leader by [`GRACE`] without a word cannot hold up that end.
-async fn read(stdout: &mut pipe::Receiver, group: &Group, buffer: &mut BytesMut) -> std::io::Result<usize> {
+async fn read(stdout: &mut Stdout, group: &Group, buffer: &mut BytesMut) -> std::io::Result<usize> {
     buffer.reserve(READ);
+    let before = buffer.len();
     tokio::select! {
         biased;
-        read = stdout.read_buf(buffer) => read,
+        read = stdout.pipe.read_buf(buffer) => {
+            let length = read?;
+            stdout.listen(&buffer[before..]);
+            Ok(length)
+        }
         () = async { group.exited().await; sleep(GRACE).await } => Ok(0),
     }
 }

@@ -139,7 +139,9 @@ fn a_push_tells_hooks_who_pushes() {
     );
     let mut variables = environment(&stage, &request);
     let configuration = configuration(&mut variables);
-    assert!(configuration.contains(&format!("core.hooksPath={}", hooks.path().display())));
+    let log = variables["GITWARD_LOG_DIR"].clone();
+    let own = log.strip_suffix("/log").unwrap();
+    assert!(configuration.contains(&format!("core.hooksPath={own}/hooks")), "{configuration:?}");
     assert!(!configuration.iter().any(|entry| entry.starts_with("http.receivepack")));
     let root = stage.path().join("repos").display().to_string();
     let programs = format!("{}:/usr/bin:/bin", stage.path().join("programs").display());

@@ -14,7 +14,7 @@ impl Clock {
     /// Starts it. A clock that cannot start is one that nobody waits for: the runner ends the request in the end.
     pub(super) fn start(context: &Context, time: Duration) -> Self {
         let (stop, stopped) = mpsc::channel();
-        let context = Context { name: context.name, directory: context.directory.clone() };
+        let context = context.clone();
         std::thread::spawn(move || {
             if stopped.recv_timeout(time) == Err(RecvTimeoutError::Timeout) {
                 context.refuse(Rule::Failure, "judging this push took too long, so it is refused");
