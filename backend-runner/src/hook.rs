@@ -63,14 +63,14 @@ pub fn main() -> ExitCode {
 }
 
 fn run() -> Result<(), Refused> {
-    let program = std::env::args_os().next().map(PathBuf::from).unwrap_or_default();
-    let name = program.file_name().and_then(OsStr::to_str);
+    let name = std::env::args_os().next().map(PathBuf::from);
+    let name = name.as_deref().and_then(|path| path.file_name()).and_then(OsStr::to_str);
     let hook = HOOKS.iter().find(|(hook, _)| Some(*hook) == name);
     let (Some((name, hook)), Some(directory)) = (hook, private_directory()) else {
         tell("this program is run by git, for Gitward");
         return Err(Refused);
     };
-    hook(&Context { name, program, directory })
+    hook(&Context { name, directory })
 }
 
 /// The parent of the log directory.
@@ -87,8 +87,6 @@ struct Refused;
 #[derive(Clone)]
 struct Context {
     name: &'static str,
-    /// As git calls it.
-    program: PathBuf,
     directory: PathBuf,
 }
 

@@ -9,6 +9,7 @@ pub mod hooks;
 pub mod layout;
 pub mod log_lines;
 pub mod order;
+pub mod program;
 pub mod proof;
 pub mod report;
 pub mod status;

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
+use daemon::volume;
 use moka::sync::Cache;
 use policy::git_request::Service;
 use policy::repo_path::RepoPath;
@@ -18,7 +19,6 @@ use rustix::fs::FileType;
 use super::digest::Parts;
 use super::identity::Identity;
 use super::standing::Standing;
-use super::volume;
 use super::witness::Stamp;
 use crate::repository::{EXPORT_MARK, Repository};
 

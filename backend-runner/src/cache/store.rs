@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use daemon::volume;
 use flate2::Crc;
 use moka::sync::Cache;
 use prometheus::IntGauge;
@@ -26,7 +27,6 @@ use super::lead::Lead;
 use super::name::{self, Name};
 use super::reader::Reader;
 use super::recording::Recording;
-use super::volume;
 use super::witness::Stamp;
 use crate::config::{Admission, Cache as Settings};
 

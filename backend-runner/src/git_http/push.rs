@@ -63,10 +63,9 @@ pub(super) async fn prepare(
         external: hooks.external.clone(),
         timeout: hooks.timeout,
     };
-    let push = PushDirectory::create(&hooks.scratch, decision, rules.to_level(), &settings)
+    let found = runner.hooks.for_push(|hook| is_wanted(runner, repository, hook));
+    let push = PushDirectory::create(&hooks.scratch, decision, rules.to_level(), &settings, &found)
         .map_err(Refusal::PushDirectory)?;
-    let unreported =
-        push.link(runner.hooks.directory(), &wanted(runner, repository)).map_err(Refusal::PushDirectory)?;
     let turn = turnstile::push(repository.path.clone()).await;
     if let Err(error) = &turn {
         let (request_id, error) = (decision.request_id.as_str(), error.to_string());
@@ -77,22 +76,14 @@ pub(super) async fn prepare(
         );
     }
     let no_alternates = runner.git.has_true && !repository.path.join("objects/info/alternates").exists();
-    Ok(Prepared {
-        directory: Some(push),
-        status: (runner.config.engine == EngineKind::Direct).then(Status::default),
-        unreported,
-        no_alternates,
-        turn: turn.ok(),
-    })
+    // What `http-backend` answers is not followed.
+    let status = (runner.config.engine == EngineKind::Direct).then(Status::default);
+    Ok(Prepared { unreported: push.spare(), directory: Some(push), status, no_alternates, turn: turn.ok() })
 }
 
-/// The hooks that have something to do. What `http-backend` answers is not followed, so post-receive tells what was applied.
-fn wanted(runner: &Runner, repository: &Repository) -> Vec<&'static str> {
-    let external = runner.config.hooks.external.as_deref();
-    let unfollowed = runner.config.engine == EngineKind::HttpBackend;
-    let is_wanted = |hook: &str| match hook {
-        POST_RECEIVE => unfollowed || hook::is_wanted(external, &repository.path, hook),
-        _ => true,
-    };
-    hook::names().into_iter().filter(|hook| is_wanted(hook)).collect()
+/// Whether a hook has something to do besides judging.
+fn is_wanted(runner: &Runner, repository: &Repository, hook: &str) -> bool {
+    // Its word is all there is about what was applied.
+    let tells = hook == POST_RECEIVE && runner.config.engine == EngineKind::HttpBackend;
+    tells || hook::is_wanted(runner.config.hooks.external.as_deref(), &repository.path, hook)
 }

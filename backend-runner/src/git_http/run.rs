@@ -56,7 +56,7 @@ impl Run<'_> {
     pub(super) fn environment(&self, push: Option<&PushDirectory>, told: Told) -> Vec<Variable> {
         let Asked { runner, decision, headers, repository, .. } = self.asked;
         let (log, hooks) = (push.map(PushDirectory::log), push.map(PushDirectory::hooks));
-        let common = runner.settings(self.rules.clone(), hooks.as_deref(), log.as_deref());
+        let common = runner.settings(self.rules.clone(), hooks, log.as_deref());
         let Told { no_alternates, shallow } = told;
         let hidden_refs = self.hidden_refs;
         let settings = Settings { hidden_refs, no_alternates, shallow, alias: self.alias, ..common };

@@ -49,7 +49,7 @@ pub(super) fn run(context: &Context) -> Result<(), Refused> {
 
 /// git reports the deletion of a ref that is not there as done, and tells post-receive better: so where refs are deleted, it runs.
 fn provide_post_receive(context: &Context, updates: &[RefUpdate]) -> Result<(), Refused> {
-    let spare = Spare::beside(&context.program, &context.directory.join(HOOKS));
+    let spare = Spare::of(context.directory.join(HOOKS));
     match spare.filter(|_| updates.iter().any(RefUpdate::deletes)) {
         Some(spare) => spare.put().map_err(|error| context.fail(&format!("cannot provide a hook: {error}"))),
         None => Ok(()),

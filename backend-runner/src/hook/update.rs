@@ -1,7 +1,8 @@
 //! `update`: git asks it for each ref, and it says yes only to what pre-receive has accepted in this push.
 //!
-//! It is the second lock on the door: should pre-receive not have run, no ref changes. Started once for every ref, it reads two
-//! small files and nothing else.
+//! It is the second lock on the door: should pre-receive not have run, no ref changes. A push whose hooks cannot go missing needs
+//! none, and runs this only for hooks of a site or repository. Started once for every ref, it reads two small files and
+//! nothing else.
 
 use policy::rule::Rule;
 

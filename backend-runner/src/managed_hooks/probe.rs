@@ -3,8 +3,8 @@
 //! It needs no repository: the refs of the made-up push come into being, so there is no history to ask about.
 
 use std::fs;
-use std::io::Write;
-use std::path::Path;
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,7 @@ use policy::decision::Decision;
 use policy::git_request::{GitRequest, Mount};
 
 use super::HooksError;
-use crate::push::directory::PushDirectory;
+use crate::push::directory::{Hooks, PushDirectory};
 use crate::push::layout::{APPLIED, PROOF};
 use crate::push::order::Settings;
 
@@ -23,10 +23,10 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const ZERO: &str = "0000000000000000000000000000000000000000";
 const NEW: &str = "1111111111111111111111111111111111111111";
 
-/// Runs the hooks in `hooks` on a made-up push in a directory below `scratch`.
-pub(super) fn run(hooks: &Path, scratch: &Path) -> Result<(), HooksError> {
-    let push = order(scratch).map_err(HooksError::Test)?;
-    let stand = Stand { hooks, push: &push };
+/// Runs the hooks as git finds them on a made-up push in a directory below `scratch`.
+pub(super) fn run(hooks: &Hooks, scratch: &Path) -> Result<(), HooksError> {
+    let push = order(scratch, hooks).map_err(HooksError::Test)?;
+    let stand = Stand { hooks: push.hooks(), push: &push };
     let line = |branch: &str| format!("{ZERO} {NEW} refs/heads/{branch}\n");
     let proof = push.path().join(PROOF);
 
@@ -43,15 +43,21 @@ pub(super) fn run(hooks: &Path, scratch: &Path) -> Result<(), HooksError> {
 }
 
 /// A push to a repository with one protected branch that is nobody's.
-fn order(scratch: &Path) -> std::io::Result<PushDirectory> {
+fn order(scratch: &Path, hooks: &Hooks) -> std::io::Result<PushDirectory> {
     let rules: LevelBranches = serde_json::from_str(r#"{"protect":{"closed":{}}}"#)?;
     let request = GitRequest::parse(&Mount::default(), "POST", b"/git/probe.git/git-receive-pack")
         .map_err(|refusal| std::io::Error::other(format!("{refusal:?}")))?;
     let decision = Decision::permitting(&request, "probe".into(), 0);
     let settings = Settings { git: "/nonexistent/git".into(), external: None, timeout: PATIENCE };
-    let push = PushDirectory::create(scratch, &decision, rules, &settings)?;
-    fs::write(push.path().join("config"), "")?;
+    let push = PushDirectory::create(scratch, &decision, rules, &settings, hooks)?;
+    fs::create_dir(repository(&push))?;
+    fs::write(repository(&push).join("config"), "")?;
     Ok(push)
+}
+
+/// What the hooks take for the repository: nothing but its settings, and no hooks of its own.
+fn repository(push: &PushDirectory) -> PathBuf {
+    push.path().join("repository")
 }
 
 struct Stand<'a> {
@@ -83,21 +89,20 @@ impl Stand<'_> {
 
     /// Runs a hook as git does; whether it accepts.
     fn execute(&self, hook: &str, arguments: &[&str], input: &str) -> std::io::Result<bool> {
-        let mut child = Command::new(self.hooks.join(hook))
-            .args(arguments)
-            .env_clear()
-            .env("PATH", "/usr/bin:/bin")
-            .env("GITWARD_LOG_DIR", self.push.log())
-            .current_dir(self.push.path())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()?;
+        let until = Instant::now() + PATIENCE;
+        let mut child = loop {
+            match self.command(hook, arguments).spawn() {
+                // What is being started elsewhere may still hold the file that was written a moment ago.
+                Err(error) if error.kind() == ErrorKind::ExecutableFileBusy && Instant::now() < until => {
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+                spawned => break spawned?,
+            }
+        };
         if let Some(mut stdin) = child.stdin.take() {
             // A hook that reads nothing shows by what it says.
             let _ = stdin.write_all(input.as_bytes());
         }
-        let until = Instant::now() + PATIENCE;
         loop {
             if let Some(status) = child.try_wait()? {
                 return Ok(status.success());
@@ -105,9 +110,17 @@ impl Stand<'_> {
             if Instant::now() > until {
                 child.kill()?;
                 child.wait()?;
-                return Err(std::io::ErrorKind::TimedOut.into());
+                return Err(ErrorKind::TimedOut.into());
             }
             std::thread::sleep(Duration::from_millis(1));
         }
+    }
+
+    fn command(&self, hook: &str, arguments: &[&str]) -> Command {
+        let mut command = Command::new(self.hooks.join(hook));
+        command.args(arguments).env_clear().env("PATH", "/usr/bin:/bin");
+        command.env("GITWARD_LOG_DIR", self.push.log()).current_dir(repository(self.push));
+        command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+        command
     }
 }

@@ -5,6 +5,7 @@ use std::fs::{self, Permissions};
 use std::io;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use policy::branch::LevelBranches;
 use policy::decision::Decision;
@@ -17,6 +18,7 @@ use super::hooks::{self, Spare};
 use super::layout::{APPLIED, BEGAN, HOOKS, LOG, ORDER, PROOF, SHORT};
 use super::log_lines::{self, LogLine};
 use super::order::{Order, Settings};
+use super::program::PrivateCopy;
 use super::report::{self, Outcome, Report};
 use super::status::Status;
 use super::{proof, stragglers};
@@ -27,6 +29,22 @@ use crate::text::escape;
 pub struct PushDirectory {
     directory: TempDir,
     nonce: String,
+    /// Where git finds the hooks.
+    hooks: PathBuf,
+}
+
+/// The hooks that git finds in a push.
+#[derive(Clone, Debug)]
+pub enum Hooks {
+    /// All that are in a directory which others have too.
+    Elsewhere(PathBuf),
+    /// Names of a program in the private directory.
+    Own {
+        /// The program.
+        program: Arc<PrivateCopy>,
+        /// The names.
+        wanted: Vec<&'static str>,
+    },
 }
 
 /// A ref that git has changed.
@@ -70,6 +88,7 @@ impl PushDirectory {
         decision: &Decision,
         rules: LevelBranches,
         settings: &Settings,
+        hooks: &Hooks,
     ) -> io::Result<Self> {
         let directory = tempfile::Builder::new()
             .prefix("gitward-push-")
@@ -79,11 +98,18 @@ impl PushDirectory {
         // Random enough: whoever can list the directory could read the nonce in it too.
         let nonce = directory.path().file_name().unwrap_or_default().to_string_lossy().into_owned();
         fs::create_dir(directory.path().join(LOG))?;
-        fs::create_dir(directory.path().join(HOOKS))?;
         let order = Order::new(decision, nonce.clone(), rules, settings);
         write(&directory.path().join(ORDER), &serde_json::to_vec(&order)?)?;
         write(&directory.path().join(SHORT), order.short.to_text().as_bytes())?;
-        Ok(Self { directory, nonce })
+        let hooks = match hooks {
+            Hooks::Elsewhere(path) => path.clone(),
+            Hooks::Own { program, wanted } => {
+                let own = directory.path().join(HOOKS);
+                hooks::link(&program.path(), &own, wanted)?;
+                own
+            }
+        };
+        Ok(Self { directory, nonce, hooks })
     }
 
     /// Where it is.
@@ -100,19 +126,14 @@ impl PushDirectory {
 
     /// Where git finds the hooks of this push.
     #[must_use]
-    pub fn hooks(&self) -> PathBuf {
-        self.path().join(HOOKS)
+    pub fn hooks(&self) -> &Path {
+        &self.hooks
     }
 
-    /// Lets git find the `wanted` ones of the hooks in `program`. Gives back `post-receive` if it is not one of them.
-    ///
-    /// # Errors
-    /// When the file system refuses.
-    pub fn link(&self, program: &Path, wanted: &[&str]) -> io::Result<Option<Spare>> {
-        let directory = self.hooks();
-        hooks::link(&directory, program, wanted)?;
-        let spare = Spare::of(program, &directory);
-        Ok((!wanted.contains(&hooks::POST_RECEIVE)).then_some(spare))
+    /// `post-receive`, where it may have to be put in place.
+    #[must_use]
+    pub fn spare(&self) -> Option<Spare> {
+        Spare::of(self.path().join(HOOKS))
     }
 
     /// Reads what the hooks left, ends what they left running, and removes the directory. `orderly` says that git ended by

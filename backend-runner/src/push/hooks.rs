@@ -1,43 +1,43 @@
-//! The hooks that git finds in one push: links below its private directory, only for those that have something to do.
+//! The hooks that git finds in one push: names for one program below its private directory, only for those that have something
+//! to do.
 //!
-//! Every hook is a process, and git starts none that is not there. `pre-receive` always is. `post-receive` is when a
-//! site or the repository has one; without it, what git applied is known from its own report (see [`super::status`]), and where that
-//! does not tell, the link is put there while the push runs: git looks for the hook only when it needs it.
+//! Every hook is a process, and git starts none that is not there. `pre-receive` always is. `update` and `post-receive` are when
+//! a site or the repository has such hooks; without post-receive, what git applied is known from its own report (see
+//! [`super::status`]), and where that does not tell, the name is made while the push runs: git looks for a hook only when it needs it.
+//!
+//! git skips a hook that is missing. The names are hard links to a copy that nobody else has, in the directory that also holds the
+//! proof: whoever could take them away could as well write the proof.
 
+use std::fs;
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
+
+/// The hook that judges a push.
+pub const PRE_RECEIVE: &str = "pre-receive";
 
 /// The hook that says what git has applied.
 pub const POST_RECEIVE: &str = "post-receive";
 
-/// Puts links to the hooks of these names, which are in `program`, into `directory`.
+/// Makes the `wanted` names of the hook `program` in `directory`.
 ///
 /// # Errors
 /// When the file system refuses.
-pub fn link(directory: &Path, program: &Path, hooks: &[&str]) -> io::Result<()> {
-    hooks.iter().try_for_each(|hook| symlink(program.join(hook), directory.join(hook)))
+pub fn link(program: &Path, directory: &Path, wanted: &[&str]) -> io::Result<()> {
+    fs::create_dir(directory)?;
+    wanted.iter().try_for_each(|hook| fs::hard_link(program, directory.join(hook)))
 }
 
-/// A hook that is put in place when it turns out that it is needed.
+/// `post-receive` for a push in which it turns out that it is needed.
 #[derive(Debug)]
 pub struct Spare {
-    target: PathBuf,
-    link: PathBuf,
+    directory: PathBuf,
 }
 
 impl Spare {
-    /// `post-receive` of `program`, for a push's `directory` of hooks.
+    /// For the hooks in `directory`, if they are a push's own.
     #[must_use]
-    pub fn of(program: &Path, directory: &Path) -> Self {
-        Self { target: program.join(POST_RECEIVE), link: directory.join(POST_RECEIVE) }
-    }
-
-    /// `post-receive` beside the hook `running`, if that is a link in a push's `directory` of hooks.
-    #[must_use]
-    pub fn beside(running: &Path, directory: &Path) -> Option<Self> {
-        let target = std::fs::read_link(running).ok().filter(|_| running.parent() == Some(directory))?;
-        Some(Self { target: target.with_file_name(POST_RECEIVE), link: directory.join(POST_RECEIVE) })
+    pub fn of(directory: PathBuf) -> Option<Self> {
+        directory.join(PRE_RECEIVE).exists().then_some(Self { directory })
     }
 
     /// Puts it there, if it is not.
@@ -45,9 +45,29 @@ impl Spare {
     /// # Errors
     /// When the file system refuses.
     pub fn put(&self) -> io::Result<()> {
-        match symlink(&self.target, &self.link) {
+        match fs::hard_link(self.directory.join(PRE_RECEIVE), self.directory.join(POST_RECEIVE)) {
             Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(error),
             _ => Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_spare_comes_beside_the_hooks_of_a_push_and_nowhere_else() {
+        let scratch = tempfile::tempdir().unwrap();
+        let (program, hooks) = (scratch.path().join("program"), scratch.path().join("hooks"));
+        fs::write(&program, "text").unwrap();
+        assert!(Spare::of(hooks.clone()).is_none());
+        link(&program, &hooks, &[PRE_RECEIVE]).unwrap();
+        fs::remove_file(program).unwrap();
+        let spare = Spare::of(hooks.clone()).unwrap();
+        spare.put().unwrap();
+        spare.put().unwrap();
+        assert_eq!(fs::read_to_string(hooks.join(POST_RECEIVE)).unwrap(), "text");
+        assert!(link(&hooks.join("absent"), &scratch.path().join("other"), &[PRE_RECEIVE]).is_err());
     }
 }

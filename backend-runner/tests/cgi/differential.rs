@@ -16,7 +16,7 @@ use backend_runner::cgi::response;
 use backend_runner::config;
 use backend_runner::git::Git;
 use backend_runner::managed_hooks::ManagedHooks;
-use backend_runner::push::directory::PushDirectory;
+use backend_runner::push::directory::{Hooks, PushDirectory};
 use backend_runner::push::order;
 use backend_runner::repository::Repository;
 use backend_runner::switches;
@@ -255,14 +255,15 @@ pub(crate) fn reference(git: &Git, stage: &Stage, shape: &Shape) -> Seen {
     };
     let managed = ManagedHooks::open(&hooks);
     let order = order::Settings { git: git.program.clone(), external: None, timeout: hooks.timeout };
-    let push = PushDirectory::create(&scratch, &decision, LevelBranches::default(), &order).unwrap();
+    let found = Hooks::Elsewhere(managed.directory().to_owned());
+    let push = PushDirectory::create(&scratch, &decision, LevelBranches::default(), &order, &found).unwrap();
     let log = push.log();
     let settings = Settings {
         alias: None,
         search_path: &git.search_path,
         root: &root,
         export_all: true,
-        hooks: Some(managed.directory()),
+        hooks: Some(push.hooks()),
         push_size: 2 << 30,
         negotiation: 10 << 20,
         allow_filter: None,

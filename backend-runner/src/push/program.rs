@@ -1,0 +1,83 @@
+//! A copy of the hook program that belongs to this daemon alone, for the hooks directories of pushes.
+//!
+//! Between the look at the managed hooks and the moment git starts one, an administrator may replace them, and git skips what is
+//! missing or not executable. A name of this copy in a push's own directory stays whatever happens to them, and to the daemon:
+//! what is known by the daemon's descriptors only, such as a file in memory, would be gone when it is killed, and git would go on
+//! without. Hard links need a file system that has them and lets programs run (`noexec`); elsewhere the managed directory itself is used.
+
+use std::fs::{self, File, Metadata, Permissions};
+use std::io;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use tempfile::TempDir;
+
+/// The name of the copy.
+const PROGRAM: &str = "gitward-hook";
+
+/// The copy. Removed when it is dropped; its links in pushes stay.
+#[derive(Debug)]
+pub struct PrivateCopy {
+    directory: TempDir,
+    mark: Mark,
+}
+
+/// What changes when the content does. Links come and go with pushes, so the time of the last change says nothing.
+type Mark = (u64, u64, u32, u64, [i64; 2]);
+
+impl PrivateCopy {
+    /// Copies `program` to a directory below `scratch`.
+    ///
+    /// # Errors
+    /// When the file system refuses.
+    pub fn of(program: &Path, scratch: &Path) -> io::Result<Self> {
+        let directory = tempfile::Builder::new()
+            .prefix("gitward-hook-")
+            .permissions(Permissions::from_mode(0o700))
+            .tempdir_in(scratch)?;
+        let path = directory.path().join(PROGRAM);
+        let mut copy = File::options().write(true).create_new(true).mode(0o700).open(&path)?;
+        io::copy(&mut File::open(program)?, &mut copy)?;
+        copy.set_permissions(Permissions::from_mode(0o500))?;
+        drop(copy);
+        let mark = mark(&fs::metadata(path)?);
+        Ok(Self { directory, mark })
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> PathBuf {
+        self.directory.path().join(PROGRAM)
+    }
+
+    /// Whether it is there, and nobody has written to it.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        fs::metadata(self.path()).is_ok_and(|found| mark(&found) == self.mark)
+    }
+}
+
+fn mark(found: &Metadata) -> Mark {
+    (found.dev(), found.ino(), found.mode(), found.size(), [found.mtime(), found.mtime_nsec()])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_copy_stays_whole_whatever_becomes_of_the_original_and_of_its_links() {
+        let scratch = tempfile::tempdir().unwrap();
+        let original = scratch.path().join("original");
+        fs::write(&original, "program").unwrap();
+        let copy = PrivateCopy::of(&original, scratch.path()).unwrap();
+        fs::remove_file(&original).unwrap();
+        fs::hard_link(copy.path(), &original).unwrap();
+        assert!(copy.is_whole() && fs::read_to_string(copy.path()).unwrap() == "program");
+        fs::set_permissions(copy.path(), Permissions::from_mode(0o400)).unwrap();
+        assert!(!copy.is_whole());
+        fs::set_permissions(copy.path(), Permissions::from_mode(0o500)).unwrap();
+        fs::remove_file(copy.path()).unwrap();
+        assert!(!copy.is_whole());
+    }
+}
