@@ -93,8 +93,8 @@ struct Context {
 impl Context {
     /// What the runner ordered.
     fn order(&self) -> Result<Order, Refused> {
-        let read = std::fs::read(self.directory.join(ORDER)).map_err(|error| error.to_string());
-        let order = read.and_then(|bytes| serde_json::from_slice(&bytes).map_err(|error| error.to_string()));
+        let read = std::fs::read_to_string(self.directory.join(ORDER)).map_err(|error| error.to_string());
+        let order = read.and_then(|text| Order::parse(&text).map_err(|error| error.to_string()));
         order.map_err(|error| self.fail(&format!("cannot read the order: {error}")))
     }
 

@@ -180,7 +180,7 @@ fn outranking_settings(engine: &str) {
         })
         .collect();
     let repository = stack.path().join("git/team/app.git").display().to_string();
-    let hooks = environment["GITWARD_LOG_DIR"].replace("/log", "/hooks");
+    let hooks = environment["GITWARD_LOG_DIR"].replace("/log", "");
     let expected = [
         ("safe.directory", repository.as_str()),
         ("core.hookspath", &hooks),

@@ -276,7 +276,7 @@ fn hooks_that_are_lost_in_the_middle_of_a_push_still_judge_it() {
 fn refs_that_change_without_a_verdict_raise_the_alarm() {
     let stack = builder().engine("direct").counting_spawns().start().unwrap();
     let target = Target::new(&stack, "team", "sha1").unwrap();
-    losing(&stack, "rm \"$GITWARD_LOG_DIR/../hooks/pre-receive\"");
+    losing(&stack, "rm \"${GITWARD_LOG_DIR%/log}/pre-receive\"");
     target.takes(WRITER, &[(&target.zero, &target.root, "refs/heads/a")]).unwrap();
     until_true("the alarm", SOON, || verdicts(&stack).contains("rule=\"proof\",verdict=\"missing\""))
         .unwrap();

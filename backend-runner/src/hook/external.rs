@@ -18,7 +18,7 @@ use policy::rule::Rule;
 
 use self::running::{Ended, Running};
 use super::{Context, Refused};
-use crate::push::layout::REPLAY;
+use crate::push::layout::{LOG, REPLAY};
 use crate::push::order::Short;
 
 /// What git started the hook with.
@@ -36,6 +36,8 @@ pub(super) fn run(context: &Context, short: &Short, stage: &Stage<'_>) -> Result
     if scripts.is_empty() {
         return Ok(());
     }
+    provide_log(&context.directory)
+        .map_err(|error| context.fail(&format!("cannot provide a log: {error}")))?;
     let replay = context.directory.join(REPLAY);
     if let Some(input) = stage.input {
         std::fs::write(&replay, input).map_err(|error| context.fail(&format!("cannot replay: {error}")))?;
@@ -48,6 +50,14 @@ pub(super) fn run(context: &Context, short: &Short, stage: &Stage<'_>) -> Result
         judge(context, &script, ended)?;
     }
     Ok(())
+}
+
+/// Makes the directory that scripts log to.
+fn provide_log(directory: &Path) -> io::Result<()> {
+    match std::fs::create_dir(directory.join(LOG)) {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(()),
+    }
 }
 
 fn judge(context: &Context, script: &Path, ended: io::Result<Ended>) -> Result<(), Refused> {

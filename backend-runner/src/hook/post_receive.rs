@@ -9,7 +9,7 @@ use policy::rule::Rule;
 
 use super::external::{self, Stage};
 use super::{Context, Refused, tell};
-use crate::push::layout::{APPLIED, SHORT};
+use crate::push::layout::{APPLIED, ORDER};
 use crate::push::order::Short;
 use crate::push::report::{Outcome, Report};
 
@@ -22,7 +22,7 @@ pub(super) fn run(context: &Context) -> Result<(), Refused> {
         let detail = format!("cannot note what was applied: {error}");
         context.report(&Report::new(context.name, Outcome::Failed, Rule::Failure, detail));
     }
-    let short = std::fs::read_to_string(context.directory.join(SHORT)).ok();
+    let short = std::fs::read_to_string(context.directory.join(ORDER)).ok();
     let Some(short) = short.as_deref().and_then(Short::parse) else {
         context.report(&Report::new(context.name, Outcome::Failed, Rule::Failure, "cannot read the order"));
         return Ok(());

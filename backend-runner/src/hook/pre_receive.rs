@@ -4,6 +4,7 @@ mod clock;
 mod input;
 
 use std::fs::File;
+use std::io::{self, ErrorKind};
 use std::path::Path;
 
 use policy::branch::BranchRules;
@@ -18,7 +19,7 @@ use super::git::{AskError, Git};
 use super::override_option::{self, Override};
 use super::{Context, Refused, ancestry, content, facts, tell, tell_all};
 use crate::push::hooks::Spare;
-use crate::push::layout::{BEGAN, HOOKS};
+use crate::push::layout::{BEGAN, ORDER};
 use crate::push::order::Order;
 use crate::push::proof;
 use crate::push::report::{Outcome, Report};
@@ -29,7 +30,7 @@ const TOLD: usize = 20;
 
 /// Judges the push, asks the site's hooks, and leaves the proof.
 pub(super) fn run(context: &Context) -> Result<(), Refused> {
-    File::create(context.directory.join(BEGAN)).map_err(|error| context.fail(&error.to_string()))?;
+    begin(&context.directory).map_err(|error| context.fail(&error.to_string()))?;
     let order = context.order()?;
     let clock = Clock::start(context, order.short.timeout());
     check_repository(context)?;
@@ -42,14 +43,23 @@ pub(super) fn run(context: &Context) -> Result<(), Refused> {
     provide_post_receive(context, &input.updates)?;
     let accepted = input.updates.iter().zip(changes);
     proof::write(&context.directory, &order.short.nonce, accepted)
-        .map_err(|error| context.fail(&format!("cannot write the proof: {error}")))?;
-    context.report(&Report::accepted(context.name));
-    Ok(())
+        .map_err(|error| context.fail(&format!("cannot write the proof: {error}")))
+}
+
+/// Tells the runner that this runs: by another name of a file that is there, where the file system has that.
+fn begin(directory: &Path) -> io::Result<()> {
+    let mark = directory.join(BEGAN);
+    match std::fs::hard_link(directory.join(ORDER), &mark) {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+        // What is there already must not be emptied: it is the order.
+        Err(_) => File::create_new(mark).map(drop),
+        Ok(()) => Ok(()),
+    }
 }
 
 /// git reports the deletion of a ref that is not there as done, and tells post-receive better: so where refs are deleted, it runs.
 fn provide_post_receive(context: &Context, updates: &[RefUpdate]) -> Result<(), Refused> {
-    let spare = Spare::of(context.directory.join(HOOKS));
+    let spare = Spare::of(context.directory.clone());
     match spare.filter(|_| updates.iter().any(RefUpdate::deletes)) {
         Some(spare) => spare.put().map_err(|error| context.fail(&format!("cannot provide a hook: {error}"))),
         None => Ok(()),

@@ -8,14 +8,14 @@ use policy::rule::Rule;
 
 use super::external::{self, Stage};
 use super::{Context, Refused};
-use crate::push::layout::{PROOF, SHORT};
+use crate::push::layout::{ORDER, PROOF};
 use crate::push::order::Short;
 use crate::push::proof;
 
 /// Judges one ref.
 pub(super) fn run(context: &Context) -> Result<(), Refused> {
     let read = |file| std::fs::read_to_string(context.directory.join(file)).unwrap_or_default();
-    let short = Short::parse(&read(SHORT)).ok_or_else(|| context.fail("cannot read the order"))?;
+    let short = Short::parse(&read(ORDER)).ok_or_else(|| context.fail("cannot read the order"))?;
     let arguments: Vec<_> = std::env::args().skip(1).collect();
     let [name, old, new] = &arguments[..] else { return Err(context.fail("not three arguments")) };
     if !proof::covers(&read(PROOF), &short.nonce, name, old, new) {

@@ -15,7 +15,7 @@ use policy::rule::Rule;
 use tempfile::TempDir;
 
 use super::hooks::{self, Spare};
-use super::layout::{APPLIED, BEGAN, HOOKS, LOG, ORDER, PROOF, SHORT};
+use super::layout::{APPLIED, BEGAN, LOG, ORDER, PROOF};
 use super::log_lines::{self, LogLine};
 use super::order::{Order, Settings};
 use super::program::PrivateCopy;
@@ -97,16 +97,13 @@ impl PushDirectory {
             .tempdir_in(scratch)?;
         // Random enough: whoever can list the directory could read the nonce in it too.
         let nonce = directory.path().file_name().unwrap_or_default().to_string_lossy().into_owned();
-        fs::create_dir(directory.path().join(LOG))?;
         let order = Order::new(decision, nonce.clone(), rules, settings);
-        write(&directory.path().join(ORDER), &serde_json::to_vec(&order)?)?;
-        write(&directory.path().join(SHORT), order.short.to_text().as_bytes())?;
+        write(&directory.path().join(ORDER), order.to_text()?.as_bytes())?;
         let hooks = match hooks {
             Hooks::Elsewhere(path) => path.clone(),
             Hooks::Own { program, wanted } => {
-                let own = directory.path().join(HOOKS);
-                hooks::link(&program.path(), &own, wanted)?;
-                own
+                hooks::link(&program.path(), directory.path(), wanted)?;
+                directory.path().to_owned()
             }
         };
         Ok(Self { directory, nonce, hooks })
@@ -133,7 +130,7 @@ impl PushDirectory {
     /// `post-receive`, where it may have to be put in place.
     #[must_use]
     pub fn spare(&self) -> Option<Spare> {
-        Spare::of(self.path().join(HOOKS))
+        Spare::of(self.path().to_owned())
     }
 
     /// Reads what the hooks left, ends what they left running, and removes the directory. `orderly` says that git ended by
@@ -144,6 +141,8 @@ impl PushDirectory {
         let noted = fs::read(self.path().join(APPLIED)).ok();
         let proof = fs::read_to_string(self.path().join(PROOF)).ok();
         let accepted = proof.and_then(|proof| proof::read(&proof, &self.nonce));
+        // Nothing refuses after the proof, and so that is the report.
+        reports.extend(accepted.is_some().then(|| Report::accepted(hooks::PRE_RECEIVE)));
         let finished = |hook: &str| reports.iter().any(|report| report.hook == hook);
         let ends = (noted.is_none() || finished("post-receive"))
             && (finished("pre-receive") || !self.path().join(BEGAN).exists());

@@ -1,5 +1,4 @@
-//! The hooks that git finds in one push: names for one program below its private directory, only for those that have something
-//! to do.
+//! The hooks that git finds in one push: names for one program in its private directory, only for those that have something to do.
 //!
 //! Every hook is a process, and git starts none that is not there. `pre-receive` always is. `update` and `post-receive` are when
 //! a site or the repository has such hooks; without post-receive, what git applied is known from its own report (see
@@ -23,7 +22,6 @@ pub const POST_RECEIVE: &str = "post-receive";
 /// # Errors
 /// When the file system refuses.
 pub fn link(program: &Path, directory: &Path, wanted: &[&str]) -> io::Result<()> {
-    fs::create_dir(directory)?;
     wanted.iter().try_for_each(|hook| fs::hard_link(program, directory.join(hook)))
 }
 
@@ -34,7 +32,7 @@ pub struct Spare {
 }
 
 impl Spare {
-    /// For the hooks in `directory`, if they are a push's own.
+    /// For the private `directory` of a push, if its hooks are there.
     #[must_use]
     pub fn of(directory: PathBuf) -> Option<Self> {
         directory.join(PRE_RECEIVE).exists().then_some(Self { directory })
@@ -62,12 +60,13 @@ mod tests {
         let (program, hooks) = (scratch.path().join("program"), scratch.path().join("hooks"));
         fs::write(&program, "text").unwrap();
         assert!(Spare::of(hooks.clone()).is_none());
+        fs::create_dir(&hooks).unwrap();
         link(&program, &hooks, &[PRE_RECEIVE]).unwrap();
         fs::remove_file(program).unwrap();
         let spare = Spare::of(hooks.clone()).unwrap();
         spare.put().unwrap();
         spare.put().unwrap();
         assert_eq!(fs::read_to_string(hooks.join(POST_RECEIVE)).unwrap(), "text");
-        assert!(link(&hooks.join("absent"), &scratch.path().join("other"), &[PRE_RECEIVE]).is_err());
+        assert!(link(&hooks.join("absent"), scratch.path(), &[PRE_RECEIVE]).is_err());
     }
 }

@@ -1,4 +1,5 @@
-//! What a hook says about its verdict, for the runner's log, counters and audit: one line of JSON each.
+//! What a hook says about its verdict, for the runner's log, counters and audit: one line of JSON each. That pre-receive accepts is
+//! said by its proof.
 //!
 //! The hook program writes, the runner reads; what cannot be read is left out, for the verdict itself does not depend on it.
 

@@ -141,7 +141,7 @@ fn a_push_tells_hooks_who_pushes() {
     let configuration = configuration(&mut variables);
     let log = variables["GITWARD_LOG_DIR"].clone();
     let own = log.strip_suffix("/log").unwrap();
-    assert!(configuration.contains(&format!("core.hooksPath={own}/hooks")), "{configuration:?}");
+    assert!(configuration.contains(&format!("core.hooksPath={own}")), "{configuration:?}");
     assert!(!configuration.iter().any(|entry| entry.starts_with("http.receivepack")));
     let root = stage.path().join("repos").display().to_string();
     let programs = format!("{}:/usr/bin:/bin", stage.path().join("programs").display());
