@@ -7,9 +7,12 @@
 
 use std::fs::{self, File, Metadata, Permissions};
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use rustix::fs::{CWD, FlockOperation, Mode, OFlags, flock, openat};
 use tempfile::TempDir;
 
 /// The name of the copy.
@@ -19,6 +22,8 @@ const PROGRAM: &str = "gitward-hook";
 #[derive(Debug)]
 pub struct PrivateCopy {
     directory: TempDir,
+    /// Shows other daemons that this one lives; see flock(2).
+    _lock: OwnedFd,
     mark: Mark,
 }
 
@@ -31,17 +36,20 @@ impl PrivateCopy {
     /// # Errors
     /// When the file system refuses.
     pub fn of(program: &Path, scratch: &Path) -> io::Result<Self> {
+        sweep(scratch, ABANDONED);
         let directory = tempfile::Builder::new()
-            .prefix("gitward-hook-")
+            .prefix(PREFIX)
             .permissions(Permissions::from_mode(0o700))
             .tempdir_in(scratch)?;
+        let lock = open(directory.path())?;
+        flock(&lock, FlockOperation::NonBlockingLockExclusive)?;
         let path = directory.path().join(PROGRAM);
         let mut copy = File::options().write(true).create_new(true).mode(0o700).open(&path)?;
         io::copy(&mut File::open(program)?, &mut copy)?;
         copy.set_permissions(Permissions::from_mode(0o500))?;
         drop(copy);
         let mark = mark(&fs::metadata(path)?);
-        Ok(Self { directory, mark })
+        Ok(Self { directory, _lock: lock, mark })
     }
 
     /// Where it is.
@@ -57,6 +65,35 @@ impl PrivateCopy {
     }
 }
 
+/// How the directories of copies begin.
+const PREFIX: &str = "gitward-hook-";
+
+/// From when on a directory that nobody holds is not one that is just being made.
+const ABANDONED: Duration = Duration::from_secs(60);
+
+/// Removes what daemons that were killed left. Their pushes have names of their own.
+fn sweep(scratch: &Path, age: Duration) {
+    let own = rustix::process::geteuid().as_raw();
+    for entry in fs::read_dir(scratch).into_iter().flatten().flatten() {
+        // Not through links.
+        let Ok(found) = entry.metadata() else { continue };
+        let is_old = found.modified().is_ok_and(|time| time.elapsed().is_ok_and(|passed| passed >= age));
+        let is_copy = entry.file_name().as_encoded_bytes().starts_with(PREFIX.as_bytes()) && found.is_dir();
+        if is_copy && is_old && found.uid() == own && is_free(&entry.path()) {
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
+fn is_free(directory: &Path) -> bool {
+    open(directory).is_ok_and(|lock| flock(lock, FlockOperation::NonBlockingLockExclusive).is_ok())
+}
+
+fn open(directory: &Path) -> io::Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    Ok(openat(CWD, directory, flags, Mode::empty())?)
+}
+
 fn mark(found: &Metadata) -> Mark {
     (found.dev(), found.ino(), found.mode(), found.size(), [found.mtime(), found.mtime_nsec()])
 }
@@ -64,6 +101,19 @@ fn mark(found: &Metadata) -> Mark {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn copies_of_daemons_that_were_killed_are_swept_and_those_in_use_are_not() {
+        let scratch = tempfile::tempdir().unwrap();
+        let copy = PrivateCopy::of(Path::new("/etc/hostname"), scratch.path()).unwrap();
+        let left = scratch.path().join("gitward-hook-left");
+        fs::create_dir(&left).unwrap();
+        fs::create_dir(scratch.path().join("gitward-push-other")).unwrap();
+        sweep(scratch.path(), ABANDONED);
+        assert!(left.exists(), "it may just be made");
+        sweep(scratch.path(), Duration::ZERO);
+        assert!(!left.exists() && copy.is_whole() && scratch.path().join("gitward-push-other").exists());
+    }
 
     #[test]
     fn a_copy_stays_whole_whatever_becomes_of_the_original_and_of_its_links() {
