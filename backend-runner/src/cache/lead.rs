@@ -42,6 +42,7 @@ impl Lead {
         let Wanted { key, repository, tag } = self.wanted.clone();
         let name = Name { key, tag, created: now(), size: self.grown, sum };
         let path = self.store.path(&name);
+        self.recording.cut()?;
         // A part that was purged is not there any more.
         fs::rename(self.recording.part(), &path)?;
         let stamp = Stamp::of(&path)?;

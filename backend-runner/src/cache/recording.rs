@@ -22,6 +22,11 @@ use crate::cgi::response::Head;
 /// How far the recorder may be ahead of the fastest reader.
 pub const WINDOW: u64 = 256 << 20;
 
+/// What is claimed of the file at once, before the answer fills it; also the most that one packet of the kernel's carries.
+const BLOCK: usize = 64 << 10;
+
+static EMPTY: [u8; BLOCK] = [0; BLOCK];
+
 /// How much is handed on through memory once the disk takes no more.
 const TAIL: usize = 1 << 20;
 
@@ -119,12 +124,32 @@ impl Recording {
     pub fn write(&self, pieces: &[Bytes]) -> io::Result<()> {
         let mut position = self.state().on_disk;
         for piece in pieces {
+            let end = position + piece.len() as u64;
+            self.claim(position, end)?;
             self.file.write_all_at(piece, position)?;
-            position += piece.len() as u64;
+            position = end;
         }
         self.state().on_disk = position;
         self.written.notify_waiters();
         Ok(())
+    }
+
+    /// Fills the blocks that begin before `end` with nothing. The kernel keeps a file in memory in runs of pages as long as the
+    /// first writes to them, and git's are short and begin anywhere; nginx would send the file in as many fragments each time.
+    fn claim(&self, position: u64, end: u64) -> io::Result<()> {
+        let block = BLOCK as u64;
+        (position.next_multiple_of(block)..end)
+            .step_by(BLOCK)
+            .try_for_each(|start| self.file.write_all_at(&EMPTY, start))
+    }
+
+    /// Cuts off what was claimed behind the last byte.
+    ///
+    /// # Errors
+    /// When that fails: it is not to be kept then.
+    pub fn cut(&self) -> io::Result<()> {
+        let length = self.state().on_disk;
+        self.file.set_len(length)
     }
 
     /// Hands the next pieces on without the disk, from now on.
@@ -273,6 +298,21 @@ mod tests {
         for read in [first.await.unwrap(), second.await.unwrap(), all(third).await] {
             assert_eq!(read.unwrap(), b"one two three");
         }
+    }
+
+    #[test]
+    fn the_file_grows_by_whole_blocks_and_ends_where_the_answer_ends() {
+        let (_directory, recording) = recording();
+        let mut bytes = Vec::new();
+        for length in [1, BLOCK - 1, 1, 3 * BLOCK, 7] {
+            let piece = vec![b'a' + bytes.len() as u8 % 26; length];
+            bytes.extend_from_slice(&piece);
+            recording.write(&[piece.into()]).unwrap();
+            let claimed = recording.file().metadata().unwrap().len();
+            assert_eq!(claimed, bytes.len().next_multiple_of(BLOCK) as u64);
+        }
+        recording.cut().unwrap();
+        assert!(std::fs::read(recording.part()).unwrap() == bytes);
     }
 
     #[tokio::test]
