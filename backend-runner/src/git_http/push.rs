@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use policy::decision::Decision;
 use policy::git_request::Service;
+use tokio::time::timeout;
 
+use super::find::STORAGE;
 use super::refusal::Refusal;
 use crate::care::turnstile::{self, Pushing};
 use crate::cgi::environment::RulesForGit;
@@ -47,15 +49,46 @@ pub(super) async fn rules(runner: &Runner, decision: &Decision) -> Result<RulesF
     Ok(RulesForGit::of(&runner.policy.branch_rules(&decision.repo)))
 }
 
-/// Prepares a push; nothing for other requests.
+/// Prepares a push; nothing for other requests. `near` says that the repository is on storage that answers at once.
 pub(super) async fn prepare(
     runner: &Runner,
     decision: &Decision,
     repository: &Repository,
+    near: bool,
 ) -> Result<Prepared, Refusal> {
     if decision.service != Service::ReceivePack {
         return Ok(Prepared::default());
     }
+    let set = match near {
+        true => Ok(set_up(runner, decision, repository)),
+        false => {
+            let (runner, decision, repository) = (runner.clone(), decision.clone(), repository.clone());
+            let runtime = runner.runtime.clone();
+            let set = runtime.spawn_blocking(move || set_up(&runner, &decision, &repository));
+            timeout(STORAGE, set).await.unwrap_or_else(|_| Ok(Err(Refusal::NoStorage)))
+        }
+    };
+    let (push, no_alternates) = set.unwrap_or(Err(Refusal::NoStorage))?;
+    let turn = turnstile::push(repository.path.clone(), near).await;
+    if let Err(error) = &turn {
+        let (request_id, error) = (decision.request_id.as_str(), error.to_string());
+        tracing::warn!(
+            request_id,
+            error,
+            "nothing keeps maintenance away from this push but git's own locks"
+        );
+    }
+    // What `http-backend` answers is not followed.
+    let status = (runner.config.engine == EngineKind::Direct).then(Status::default);
+    Ok(Prepared { unreported: push.spare(), directory: Some(push), status, no_alternates, turn: turn.ok() })
+}
+
+/// The private directory, and whether git can be told that the repository borrows no objects. Waits for the file system.
+fn set_up(
+    runner: &Runner,
+    decision: &Decision,
+    repository: &Repository,
+) -> Result<(PushDirectory, bool), Refusal> {
     let rules = runner.policy.branch_rules(&decision.repo);
     let hooks = &runner.config.hooks;
     let settings = order::Settings {
@@ -66,19 +99,8 @@ pub(super) async fn prepare(
     let found = runner.hooks.for_push(|hook| is_wanted(runner, repository, hook));
     let push = PushDirectory::create(&hooks.scratch, decision, rules.to_level(), &settings, &found)
         .map_err(Refusal::PushDirectory)?;
-    let turn = turnstile::push(repository.path.clone()).await;
-    if let Err(error) = &turn {
-        let (request_id, error) = (decision.request_id.as_str(), error.to_string());
-        tracing::warn!(
-            request_id,
-            error,
-            "nothing keeps maintenance away from this push but git's own locks"
-        );
-    }
-    let no_alternates = runner.git.has_true && !repository.path.join("objects/info/alternates").exists();
-    // What `http-backend` answers is not followed.
-    let status = (runner.config.engine == EngineKind::Direct).then(Status::default);
-    Ok(Prepared { unreported: push.spare(), directory: Some(push), status, no_alternates, turn: turn.ok() })
+    let borrows = repository.path.join("objects/info/alternates").exists();
+    Ok((push, runner.git.has_true && !borrows))
 }
 
 /// Whether a hook has something to do besides judging.

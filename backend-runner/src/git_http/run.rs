@@ -71,7 +71,7 @@ impl Run<'_> {
             keep => (self.place().await?, keep),
         };
         let Prepared { directory: push, status, unreported, no_alternates, turn } =
-            push::prepare(runner, decision, repository).await?;
+            push::prepare(runner, decision, repository, self.asked.ground.is_some()).await?;
         let told = Told { no_alternates, shallow: self.is_shallow(&body) };
         let environment = self.environment(push.as_ref(), told);
         let (input, unsent) = body.split();

@@ -8,7 +8,7 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -126,10 +126,16 @@ impl Contender {
         Ok((result, peak.into_inner()))
     }
 
-    /// Runs raw git on the contender's side: `count` times one service, fed with a file.
-    pub(crate) fn raw(&mut self, service: &str, repository: &Path, body: &Path, count: usize) -> Result<()> {
+    /// Runs raw git on the contender's side: `count` times one service, `together` at a time, fed with a file.
+    pub(crate) fn raw(
+        &mut self,
+        service: &str,
+        repository: &Path,
+        body: &Path,
+        (count, together): (usize, usize),
+    ) -> Result<()> {
         let (repository, body) = (repository.display(), body.display());
-        let answer = self.ask(&format!("raw {service} {count} {repository} {body}"))?;
+        let answer = self.ask(&format!("raw {service} {count} {together} {repository} {body}"))?;
         ensure!(answer == "done", "{answer}");
         Ok(())
     }
@@ -175,11 +181,12 @@ pub(crate) fn serve(arguments: &[String]) -> Result<()> {
         let line = line?;
         match line.split(' ').collect::<Vec<_>>()[..] {
             ["started"] => say(&last_process()?)?,
-            ["raw", service, count, repository, body] => match raw(service, count.parse()?, repository, body)
-            {
-                Ok(()) => say("done")?,
-                Err(error) => say(&format!("{error:#}").replace('\n', " "))?,
-            },
+            ["raw", service, count, together, repository, body] => {
+                match raw(service, (count.parse()?, together.parse()?), repository, body) {
+                    Ok(()) => say("done")?,
+                    Err(error) => say(&format!("{error:#}").replace('\n', " "))?,
+                }
+            }
             _ => break,
         }
     }
@@ -199,20 +206,37 @@ fn last_process() -> Result<String> {
 }
 
 /// git as the servers run it in the end, with nothing around it. Bodies are `BODY`, or `BODY-0`, `BODY-1` and so on.
-fn raw(service: &str, count: usize, repository: &str, body: &str) -> Result<()> {
-    for number in 0..count {
-        let numbered = format!("{body}-{number}");
-        let body = if Path::new(&numbered).exists() { &*numbered } else { body };
-        let mut command = Command::new(servers::GIT);
-        command.args([service, "--stateless-rpc", repository]).env_clear();
-        command.env("PATH", "/usr/bin:/bin").env("HOME", "/nonexistent").env("GIT_CONFIG_NOSYSTEM", "1");
-        if service == "upload-pack" {
-            command.env("GIT_PROTOCOL", "version=2");
+fn raw(service: &str, (count, together): (usize, usize), repository: &str, body: &str) -> Result<()> {
+    let next = AtomicUsize::new(0);
+    let work = || -> Result<()> {
+        loop {
+            let number = next.fetch_add(1, Ordering::Relaxed);
+            if number >= count {
+                return Ok(());
+            }
+            raw_once(service, repository, body, number)?;
         }
-        command.stdin(fs::File::open(body)?).stdout(Stdio::null()).stderr(Stdio::null());
-        let status = command.status()?;
-        ensure!(status.success(), "git {service} ended with {status}");
+    };
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..together).map(|_| scope.spawn(work)).collect();
+        threads
+            .into_iter()
+            .try_for_each(|thread| thread.join().unwrap_or_else(|_| bail!("a thread panicked")))
+    })
+}
+
+fn raw_once(service: &str, repository: &str, body: &str, number: usize) -> Result<()> {
+    let numbered = format!("{body}-{number}");
+    let body = if Path::new(&numbered).exists() { &*numbered } else { body };
+    let mut command = Command::new(servers::GIT);
+    command.args([service, "--stateless-rpc", repository]).env_clear();
+    command.env("PATH", "/usr/bin:/bin").env("HOME", "/nonexistent").env("GIT_CONFIG_NOSYSTEM", "1");
+    if service == "upload-pack" {
+        command.env("GIT_PROTOCOL", "version=2");
     }
+    command.stdin(fs::File::open(body)?).stdout(Stdio::null()).stderr(Stdio::null());
+    let status = command.status()?;
+    ensure!(status.success(), "git {service} ended with {status}");
     Ok(())
 }
 

@@ -72,7 +72,7 @@ const STORM: (f64, f64) = (1.0 / 50.0, 1.0 / 75.0);
 const UNCACHED: (f64, f64) = (1.15, 1.05);
 const PUSHED: (f64, f64) = (0.55, 0.55);
 
-const PROMISES: [Promise; 16] = [
+const PROMISES: [Promise; 17] = [
     answers("auth: requests/s of in-nginx 204 over a socket", "auth", ("authd", "auth-stub"), (0.80, 0.95)),
     costs("info/refs: CPU of fcgiwrap", "info/refs", FCGIWRAP, REPLAYED),
     costs("info/refs: CPU of Apache", "info/refs", APACHE, REPLAYED),
@@ -82,6 +82,7 @@ const PROMISES: [Promise; 16] = [
     costs("no-op fetch: CPU of fcgiwrap", "no-op fetch", FCGIWRAP, REPLAYED),
     costs("no-op fetch: CPU of Apache", "no-op fetch", APACHE, REPLAYED),
     costs("small uncached fetch: CPU of raw git", "small fetch, uncached", RAW, UNCACHED),
+    costs("small uncached fetches, 4 at a time: CPU of raw git", "small fetches, uncached", RAW, UNCACHED),
     costs("shallow uncached fetch: CPU of raw git", "shallow fetch, uncached", RAW, UNCACHED),
     costs("100 shallow clones: CPU of fcgiwrap", "100 shallow clones", FCGIWRAP, STORM),
     costs("100 shallow clones: CPU of Apache", "100 shallow clones", APACHE, STORM),

@@ -16,15 +16,16 @@ use crate::servers::Kind;
 
 /// Fetches that no cache can answer, against git fed with the same bytes.
 pub(super) fn uncached(scene: &mut Scene<'_>) -> Result<()> {
-    for (name, repository, depth, requests) in [
-        ("small fetch, uncached", "small.git", None, 40),
-        ("shallow fetch, uncached", "large.git", Some(1), 3),
+    for (name, repository, depth, requests, connections) in [
+        ("small fetch, uncached", "small.git", None, 40, 1),
+        ("small fetches, uncached", "small.git", None, 120, 4),
+        ("shallow fetch, uncached", "large.git", Some(1), 3, 1),
     ] {
         let body = bodies::fetch(&commit(scene, repository, None)?, depth);
         let file = scene.world.file(&format!("fetch-{repository}"));
         fs::write(&file, &body)?;
         let request = load::post(repository, "git-upload-pack", &body);
-        let load = Load { request, connections: 1, requests, time: Duration::from_secs(20), flushed: true };
+        let load = Load { request, connections, requests, time: Duration::from_secs(20), flushed: true };
         let mut entries: Vec<Entry<'_>> = [Kind::GitwardUncached, Kind::Fcgiwrap, Kind::Apache]
             .into_iter()
             .filter(|kind| kind.missing().is_none())
@@ -32,7 +33,7 @@ pub(super) fn uncached(scene: &mut Scene<'_>) -> Result<()> {
             .collect();
         let raw = move |contender: &mut Contender, _| {
             let repository = contender.repository(repository);
-            contender.raw("upload-pack", &repository, &file, requests)?;
+            contender.raw("upload-pack", &repository, &file, (requests, connections))?;
             Ok(Done { requests, length: 0 })
         };
         entries.push(Entry::new(Kind::RawGit, raw));
@@ -78,7 +79,7 @@ pub(super) fn storm(scene: &mut Scene<'_>) -> Result<()> {
         fs::write(&file, bodies::fetch(&commits[0], Some(1)))?;
         move |contender: &mut Contender, _| {
             let repository = contender.repository("large.git");
-            contender.raw("upload-pack", &repository, &file, 1)?;
+            contender.raw("upload-pack", &repository, &file, (1, 1))?;
             Ok(Done { requests: 1, length: 0 })
         }
     };

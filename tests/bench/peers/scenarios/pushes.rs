@@ -49,7 +49,7 @@ pub(super) fn one_commit(scene: &mut Scene<'_>) -> Result<()> {
     let mut entries: Vec<_> = servers.iter().map(|kind| Entry::new(*kind, pushing).prepared(reset)).collect();
     let raw = |contender: &mut Contender, _: usize| {
         let repository = contender.repository(REPOSITORY);
-        contender.raw("receive-pack", &repository, &file, count)?;
+        contender.raw("receive-pack", &repository, &file, (count, 1))?;
         arrived(contender)
     };
     entries.push(Entry::new(Kind::RawGit, raw).prepared(reset));
