@@ -64,5 +64,5 @@ bench: ## benchmarks of the policy
 
 bench-peers: ## Gitward and other git servers side by side (ARGS=--quick)
 	.ci/install nginx git htpasswd slapd fcgiwrap lighttpd uwsgi-core apache2
-	RUSTC_WORKSPACE_WRAPPER=$(CURDIR)/.ci/static-rustc STATIC=gitward_hook $(CARGO) build --locked --release -p authd -p backend-runner
+	RUSTC_WORKSPACE_WRAPPER=$(CURDIR)/.ci/static-hook-rustc $(CARGO) build --locked --release -p authd -p backend-runner
 	$(CARGO) run --locked --release -p gitward-tests --example bench-peers -- $(ARGS)

@@ -135,8 +135,8 @@ async fn close(push: Option<PushDirectory>, orderly: bool, status: Option<Status
 fn outcome(ending: &Ending) -> &'static str {
     match ending {
         Ending::Finished(Exit::Code(0)) => "ok",
-        Ending::Finished(_) | Ending::NotStarted(_) | Ending::BadHead(_) | Ending::Broken(_) => "failed",
-        Ending::Unprepared(_) => "failed",
+        Ending::Finished(_) | Ending::NotStarted(_) | Ending::Unprepared(_) => "failed",
+        Ending::BadHead(_) | Ending::Broken(_) => "failed",
         Ending::BodyAborted | Ending::ClientGone => "client_gone",
         Ending::BadBody(_) => "bad_body",
         Ending::TooLarge | Ending::AnswerTooLarge => "too_large",

@@ -17,6 +17,7 @@ fn main() -> ExitCode {
         }
     };
     let done = cli.run();
+    // Log lines first, then the complaint about how it ended.
     drop(logs);
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -28,12 +28,15 @@ fn main() {
     let stack = Stack::start().unwrap();
     let target = Target::new(&stack, "team", "sha1").unwrap();
     target.set(&[("refs/heads/main", &target.root)]).unwrap();
-    let (shell, ours) = (stack.path().join("shell"), stack.path().join("ours"));
+    let [shell, ours, installed] = ["shell", "ours", "installed"].map(|name| stack.path().join(name));
     fs::create_dir(&shell).unwrap();
     fs::write(shell.join("pre-receive"), "#!/bin/sh\nexit 0\n").unwrap();
     fs::set_permissions(shell.join("pre-receive"), fs::Permissions::from_mode(0o755)).unwrap();
     let runner = program("backend-runner").unwrap();
-    assert!(Command::new(runner).arg("install-hooks").arg(&ours).status().unwrap().success());
+    assert!(Command::new(runner).arg("install-hooks").arg(&installed).status().unwrap().success());
+    // As in a push where nobody wants update or post-receive.
+    fs::create_dir(&ours).unwrap();
+    std::os::unix::fs::symlink(installed.join("pre-receive"), ours.join("pre-receive")).unwrap();
 
     let bench = Bench { target: &target, directory: stack.path() };
     bench.measure(&ours);
@@ -112,11 +115,9 @@ impl Bench<'_> {
     fn push(&self, number: usize) -> String {
         let place = self.place(number);
         let _ = fs::remove_dir_all(&place);
-        fs::create_dir_all(place.join("log")).unwrap();
-        let order = r#"{"short":{"nonce":"n","timeout_ms":60000,"external":null},"repo":"a.git","user":"joe","groups":["dev"],
-            "info":{},"rules":{"protect":{"main":{"write":["joe"],"force":["joe"]}}},"git":"/usr/bin/git"}"#;
-        fs::write(place.join("push.json"), order).unwrap();
-        fs::write(place.join("short"), "n\n60000\n\n").unwrap();
+        fs::create_dir_all(&place).unwrap();
+        let order = r#"{"repo":"a.git","user":"joe","groups":["dev"],"info":{},"rules":{"protect":{"main":{"write":["joe"],"force":["joe"]}}},"git":"/usr/bin/git"}"#;
+        fs::write(place.join("order"), format!("n\n60000\n\n{order}")).unwrap();
         let ends = [&self.target.root, &self.target.next];
         let (old, new) = (ends[number % 2], ends[(number + 1) % 2]);
         let body = harness::pkt::update(old, new, "refs/heads/main");

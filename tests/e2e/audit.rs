@@ -99,7 +99,15 @@ fn recorded_without_a_report(engine: &str) {
         updates.map(|update| (text(update, "ref"), text(update, "change"))).collect::<Vec<_>>()
     };
     let pair = |name: &str, change: &str| (name.to_owned(), change.to_owned());
-    let asked = ["\0", "\0 report-status", "\0 report-status-v2 side-band-64k", "\0 side-band-64k quiet"];
+    let asked = [
+        "\0",
+        "\0 report-status",
+        "\0 report-status-v2 side-band-64k",
+        "\0 side-band-64k quiet",
+        // What git does not take for a request.
+        "\0 quiet\0 report-status",
+        "\0 quiet\x0creport-status",
+    ];
     for (number, words) in asked.into_iter().enumerate() {
         let (name, other) = (format!("refs/heads/z{number}"), format!("refs/heads/a{number}"));
         let (made, taken) = ((ZERO, root, &*name), (root, next, &*other));

@@ -42,6 +42,8 @@ pub struct Ground {
     pub repository: Repository,
     /// What answers depend on besides refs.
     pub standing: Standing,
+    /// Whether nothing but plain objects make up a pack: neither a shallow history nor grafts.
+    pub whole: bool,
     marks: Marks,
     /// Keys of answers as far as they are the same for many questions.
     keys: Mutex<HashMap<Shape, Parts>>,
@@ -74,6 +76,10 @@ enum Mark {
     File,
     /// A plain file, as it was.
     Content(Stamp),
+    /// The project root, where a link that leads there is the administrator's own.
+    Root(Identity),
+    /// The git program, likewise.
+    Program(Stamp),
 }
 
 impl Grounds {
@@ -96,7 +102,8 @@ impl Grounds {
         standing: Standing,
         marks: Marks,
     ) -> Arc<Ground> {
-        let ground = Arc::new(Ground { repository, standing, marks, keys: Mutex::default() });
+        let whole = [SHALLOW, GRAFTS].iter().all(|name| marks.lacks(&repository.path.join(name)));
+        let ground = Arc::new(Ground { repository, standing, whole, marks, keys: Mutex::default() });
         self.0.insert(repo.clone(), Arc::clone(&ground));
         ground
     }
@@ -107,16 +114,6 @@ impl Ground {
     pub fn key(&self, shape: Shape, begin: impl FnOnce() -> Parts) -> Parts {
         let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
         keys.entry(shape).or_insert_with(begin).clone()
-    }
-
-    /// Whether nothing but plain objects make up a pack: neither a shallow history nor grafts.
-    #[must_use]
-    pub fn is_whole(&self) -> bool {
-        let is_there = |name: &str| {
-            let path = self.repository.path.join(name);
-            self.marks.0.iter().any(|(marked, mark)| *marked == path && *mark != Mark::Nothing)
-        };
-        !is_there(SHALLOW) && !is_there(GRAFTS)
     }
 }
 
@@ -132,7 +129,7 @@ impl Marks {
         if !volume::is_local(&repository) {
             return None;
         }
-        let mut marks = vec![(root.to_owned(), Mark::Directory(Identity::of_target(root).ok()?))];
+        let mut marks = vec![(root.to_owned(), Mark::Root(Identity::of_target(root).ok()?))];
         let mut path = root.to_owned();
         for component in store.components() {
             path.push(component);
@@ -154,18 +151,17 @@ impl Marks {
             marks.push((path, mark));
         }
         let stamp = Stamp::of_target(git).ok().filter(|stamp| stamp.is_settled(SystemTime::now()))?;
-        marks.push((git.to_owned(), Mark::Content(stamp)));
+        marks.push((git.to_owned(), Mark::Program(stamp)));
         Some(Self(marks))
     }
 
     fn hold(&self) -> bool {
-        let (Some((root, known)), Some((git, program))) = (self.0.first(), self.0.last()) else {
-            return false;
-        };
-        // Links to these two are the administrator's own.
-        Identity::of_target(root).is_ok_and(|found| Mark::Directory(found) == *known)
-            && Stamp::of_target(git).is_ok_and(|found| Mark::Content(found) == *program)
-            && self.0[1..self.0.len() - 1].iter().all(|(path, mark)| mark.holds(path))
+        self.0.iter().all(|(path, mark)| mark.holds(path))
+    }
+
+    /// Whether nothing was at `path`.
+    fn lacks(&self, path: &Path) -> bool {
+        self.0.iter().any(|(marked, mark)| marked == path && *mark == Mark::Nothing)
     }
 }
 
@@ -196,6 +192,8 @@ impl Mark {
             Self::Directory(identity) => Identity::of(path) == Ok(*identity),
             Self::File => Self::file(path).is_some(),
             Self::Content(stamp) => Stamp::of(path) == Ok(Some(*stamp)),
+            Self::Root(identity) => Identity::of_target(path) == Ok(*identity),
+            Self::Program(stamp) => Stamp::of_target(path) == Ok(*stamp),
         }
     }
 }
@@ -211,7 +209,7 @@ mod tests {
 
     const GIT: &str = "/bin/sh";
 
-    /// A repository whose files are an hour old.
+    /// A repository that was just made.
     fn root() -> (tempfile::TempDir, RepoPath) {
         let root = tempfile::tempdir().unwrap();
         let path = root.path().join("team/app.git");
@@ -293,10 +291,10 @@ mod tests {
     fn a_ground_of_a_plain_history_is_whole() {
         let (root, repo) = root();
         let grounds = settled(root.path(), &repo);
-        assert!(grounds.recall(&repo).unwrap().is_whole());
+        assert!(grounds.recall(&repo).unwrap().whole);
         fs::write(root.path().join("team/app.git/shallow"), "").unwrap();
         let grounds = settled(root.path(), &repo);
-        assert!(!grounds.recall(&repo).unwrap().is_whole());
+        assert!(!grounds.recall(&repo).unwrap().whole);
     }
 
     #[test]

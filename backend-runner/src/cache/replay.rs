@@ -161,7 +161,7 @@ impl Replay {
             let witness = looked_at.witness.as_ref().filter(|witness| witness.holds());
             (witness.is_some(), witness.and_then(Witness::settled))
         };
-        let is_quick = ask.near && answer.witness.as_ref().is_some_and(|witness| witness.len() <= GLANCE);
+        let is_quick = ask.near && answer.witness.as_ref().is_some_and(Witness::is_quick);
         let (holds, settled) = if is_quick { look() } else { spawn_blocking(look).await.ok()? };
         if let Some(witness) = settled {
             let answer = Answer { witness: Some(witness), ..Answer::clone(&answer) };
@@ -193,9 +193,6 @@ impl Replay {
         self.flights.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
-
-/// With more loose refs than that, looking at each takes a worker too long.
-const GLANCE: usize = 256;
 
 /// All that are being recorded, so no single answer is larger: a hundred thousand refs have a tenth of it.
 const LARGEST: usize = 64 << 20;

@@ -5,9 +5,11 @@
 //! directory belongs to one daemon, and everything that is known of a file is in its name: what a restart finds is checked by its
 //! sum before it is first used, and whoever removes a file (`backend-runner purge`) has removed the answer.
 
-use std::collections::{HashMap, hash_map};
+mod proof;
+
+use std::collections::HashMap;
 use std::fs::{DirBuilder, File, Permissions};
-use std::io::{self, Read};
+use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,14 +17,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use daemon::volume;
-use flate2::Crc;
 use moka::sync::Cache;
 use prometheus::IntGauge;
 use rustix::fs::{FlockOperation, flock};
 use tokio::sync::watch;
 
 use super::digest::Digest;
-use super::index::{Entry, Index};
+use super::index::Index;
 use super::lead::Lead;
 use super::name::{self, Name};
 use super::reader::Reader;
@@ -169,17 +170,6 @@ impl Store {
         }
     }
 
-    /// The answer to a question, where a glance at its file is enough: this process knows what is in it, and the directory is on
-    /// storage that answers at once.
-    #[must_use]
-    pub fn glance(&self, wanted: &Wanted) -> Option<Answer> {
-        if !self.near {
-            return None;
-        }
-        let entry = self.index().touch(&wanted.key)?.clone();
-        entry.proven.and_then(|_| self.find_proven(wanted, &entry))
-    }
-
     fn join_or_lead(self: &Arc<Self>, wanted: Wanted) -> Found {
         let mut flights = self.flights();
         if let Some(flight) = flights.get(&wanted.key) {
@@ -206,53 +196,6 @@ impl Store {
         if let Some(entry) = self.index().touch(key) {
             entry.handed = Some(Instant::now());
         }
-    }
-
-    /// The kept answer, if its file is what was written. One asker reads all of a file that this process has not written.
-    fn find(&self, wanted: &Wanted) -> Option<Found> {
-        let entry = self.index().touch(&wanted.key)?.clone();
-        if entry.proven.is_some() {
-            return self.find_proven(wanted, &entry).map(Found::Answer);
-        }
-        let (proven, proving) = watch::channel(());
-        match self.proofs().entry(wanted.key) {
-            hash_map::Entry::Occupied(other) => return Some(Found::Proving(other.get().clone())),
-            hash_map::Entry::Vacant(free) => _ = free.insert(proving),
-        }
-        let found = self.find_proven(wanted, &entry);
-        self.proofs().remove(&wanted.key);
-        drop(proven);
-        found.map(Found::Answer)
-    }
-
-    fn find_proven(&self, wanted: &Wanted, entry: &Entry) -> Option<Answer> {
-        let is_old = entry.name.created < now().saturating_sub(self.rules().ttl.as_secs());
-        let answer = if is_old { None } else { self.open_proven(entry) };
-        let mut index = self.index();
-        let Some((file, stamp)) = answer else {
-            let removed = index.remove(&wanted.key);
-            drop(index);
-            removed.iter().for_each(|entry| self.discard(entry));
-            return None;
-        };
-        if let Some(entry) = index.touch(&wanted.key) {
-            entry.proven = Some(stamp);
-            entry.repository = Some(wanted.repository.clone());
-        }
-        Some(Answer { file, name: entry.name.file(), size: entry.name.size })
-    }
-
-    /// By its stamp when this process has written or read all of it before, else by its sum.
-    fn open_proven(&self, entry: &Entry) -> Option<(File, Stamp)> {
-        let file = File::open(self.path(&entry.name)).ok()?;
-        let stamp = Stamp::of_file(&file).ok()?;
-        if stamp.size() != entry.name.size || entry.proven.is_some_and(|proven| proven != stamp) {
-            return None;
-        }
-        if entry.proven.is_none() && sum(&file).ok()? != entry.name.sum {
-            return None;
-        }
-        Some((file, stamp))
     }
 
     /// A question that is asked for the first time is not worth the disk, if so configured.
@@ -297,19 +240,6 @@ impl Store {
 impl Rules {
     fn of(settings: &Settings) -> Self {
         Self { size: settings.size, ttl: settings.ttl, admission: settings.admission }
-    }
-}
-
-/// The CRC-32 of a whole file.
-fn sum(file: &File) -> io::Result<u32> {
-    let mut sum = Crc::new();
-    let mut buffer = vec![0; 1 << 20];
-    let mut file = file.try_clone()?;
-    loop {
-        match file.read(&mut buffer)? {
-            0 => return Ok(sum.sum()),
-            count => sum.update(&buffer[..count]),
-        }
     }
 }
 

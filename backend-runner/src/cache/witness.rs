@@ -64,6 +64,9 @@ const TICK: Duration = Duration::from_millis(50);
 /// The most files and directories looked at: with more loose refs than that, `git pack-refs` is what helps.
 const MOST: usize = 4096;
 
+/// With more loose refs than that, looking at each takes a worker too long.
+const GLANCE: usize = 256;
+
 /// The largest file compared by content.
 const LARGEST: u64 = 256 << 10;
 
@@ -112,11 +115,10 @@ impl Witness {
         Some(Self(self.0.iter().map(|seen| Seen { content: None, ..seen.clone() }).collect()))
     }
 
-    /// How many files and directories are looked at.
+    /// Whether a glance tells if it holds: nothing has to be read, and not too much looked at.
     #[must_use]
-    #[expect(clippy::len_without_is_empty, reason = "it never is")]
-    pub fn len(&self) -> usize {
-        self.0.len()
+    pub fn is_quick(&self) -> bool {
+        self.0.len() <= GLANCE && self.0.iter().all(|seen| seen.content.is_none())
     }
 
     /// What it takes in memory, about.

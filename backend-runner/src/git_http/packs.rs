@@ -15,7 +15,6 @@ use super::refusal::Refusal;
 use super::served::{By, Served};
 use super::with_head;
 use crate::cache::digest::{Digest, Parts};
-use crate::cache::ground::Ground;
 use crate::cache::reader::Reader;
 use crate::cache::standing::tag;
 use crate::cache::store::{Answer, Found, Store, Wanted};
@@ -73,7 +72,7 @@ impl Asked<'_> {
 
     /// The whole key, with where the history is cut off; `None` when its answer depends on more than a key can hold.
     async fn with_history(&self, key: Parts) -> Option<Digest> {
-        if self.ground.is_some_and(Ground::is_whole) {
+        if self.ground.is_some_and(|ground| ground.whole) {
             return Some(key.and(b"").digest());
         }
         let repository = self.repository.path.clone();

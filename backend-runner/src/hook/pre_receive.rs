@@ -59,8 +59,10 @@ fn begin(directory: &Path) -> io::Result<()> {
 
 /// git reports the deletion of a ref that is not there as done, and tells post-receive better: so where refs are deleted, it runs.
 fn provide_post_receive(context: &Context, updates: &[RefUpdate]) -> Result<(), Refused> {
-    let spare = Spare::of(context.directory.clone());
-    match spare.filter(|_| updates.iter().any(RefUpdate::deletes)) {
+    if !updates.iter().any(RefUpdate::deletes) {
+        return Ok(());
+    }
+    match Spare::of(context.directory.clone()) {
         Some(spare) => spare.put().map_err(|error| context.fail(&format!("cannot provide a hook: {error}"))),
         None => Ok(()),
     }

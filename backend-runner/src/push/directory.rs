@@ -153,10 +153,16 @@ impl PushDirectory {
         if !proven && (noted.is_some() || !status.changed().is_empty()) {
             reports.push(Report::new("post-receive", Outcome::Missing, Rule::Proof, unasked(&status)));
         }
-        let accepted = accepted.unwrap_or_default();
-        let applied = match noted {
-            Some(noted) => noted_by_hook(&noted, accepted),
-            None => reported_by_git(&status, accepted),
+        let applied = match (noted, accepted.unwrap_or_default()) {
+            (Some(noted), accepted) => noted_by_hook(&noted, accepted),
+            (None, accepted) if accepted.is_empty() || status.has_begun() => {
+                reported_by_git(&status, accepted)
+            }
+            // Nobody says what came of it: too much on record is better than too little.
+            (None, accepted) => {
+                reports.push(Report::new("post-receive", Outcome::Failed, Rule::Failure, UNREPORTED));
+                accepted.into_iter().map(|(update, change)| Applied { update, change }).collect()
+            }
         };
         Account { applied, log: log_lines::read(&self.log()), reports, proven }
     }
@@ -181,6 +187,8 @@ fn reported_by_git(status: &Status, accepted: Vec<(RefUpdate, String)>) -> Vec<A
     let applied = accepted.into_iter().filter(|(update, _)| done(update));
     applied.map(|(update, change)| Applied { update, change }).collect()
 }
+
+const UNREPORTED: &str = "git did not report; all that was accepted is taken for changed";
 
 /// How many refs an alarm names.
 const NAMED: usize = 10;

@@ -75,11 +75,13 @@ const ABANDONED: Duration = Duration::from_secs(60);
 fn sweep(scratch: &Path, age: Duration) {
     let own = rustix::process::geteuid().as_raw();
     for entry in fs::read_dir(scratch).into_iter().flatten().flatten() {
+        if !entry.file_name().as_encoded_bytes().starts_with(PREFIX.as_bytes()) {
+            continue;
+        }
         // Not through links.
         let Ok(found) = entry.metadata() else { continue };
         let is_old = found.modified().is_ok_and(|time| time.elapsed().is_ok_and(|passed| passed >= age));
-        let is_copy = entry.file_name().as_encoded_bytes().starts_with(PREFIX.as_bytes()) && found.is_dir();
-        if is_copy && is_old && found.uid() == own && is_free(&entry.path()) {
+        if found.is_dir() && is_old && found.uid() == own && is_free(&entry.path()) {
             let _ = fs::remove_dir_all(entry.path());
         }
     }

@@ -17,6 +17,8 @@ pub struct Status {
     /// Within band 1.
     inner: Packets,
     changed: HashSet<Box<[u8]>>,
+    /// Whether the report has begun.
+    begun: bool,
     /// What the names have together.
     size: usize,
 }
@@ -24,8 +26,9 @@ pub struct Status {
 impl Status {
     /// Looks at the next piece of the answer.
     pub fn follow(&mut self, piece: &[u8]) {
-        let Self { outer, inner, changed, size } = self;
+        let Self { outer, inner, changed, begun, size } = self;
         let mut line = |line: &[u8]| {
+            *begun |= line.starts_with(b"unpack ");
             let name = line.strip_prefix(b"ok ").map(|name| name.strip_suffix(b"\n").unwrap_or(name));
             if let Some(name) = name.filter(|name| *size + name.len() <= NAMES) {
                 *size += name.len();
@@ -37,6 +40,12 @@ impl Status {
             Some((2 | 3, _)) => {}
             _ => line(packet),
         });
+    }
+
+    /// Whether git reports at all.
+    #[must_use]
+    pub fn has_begun(&self) -> bool {
+        self.begun
     }
 
     /// The full names of the refs that git reports as changed.
@@ -148,6 +157,11 @@ mod tests {
     fn what_is_no_report_changes_nothing_and_a_broken_one_counts_as_far_as_it_came() {
         for text in ["", "0000", "ok refs/heads/a", "zzzzok refs/heads/a\n", "0001", "+00cok refs/h"] {
             assert!(changed(text.as_bytes(), 3).is_empty(), "{text}");
+        }
+        for (lines, begun) in [(&LINES[..], true), (&LINES[1..], false), (&[], false)] {
+            let mut status = Status::default();
+            status.follow(&report(lines));
+            assert_eq!(status.has_begun(), begun, "{lines:?}");
         }
         let whole = report(&["ok refs/heads/a", "ok refs/heads/b"]);
         assert_eq!(changed(&whole[..whole.len() - 5], 4), ["refs/heads/a"]);

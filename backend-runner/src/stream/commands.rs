@@ -1,8 +1,8 @@
 //! The commands of a push, on their way to git: bounded, because `receive-pack` keeps every one of them in memory.
 //!
 //! A push starts with a list of pkt-lines (gitprotocol-common(5)) that ends with a flush packet; the pack follows. Only the
-//! packets' lengths are looked at, and what the client can do, which follows a zero byte in the first command. What is no packet is
-//! left to git, which ends there.
+//! packets' lengths are looked at, and whether the client asks for a report, which follows a zero byte in a command. What is no packet
+//! is left to git, which ends there.
 
 /// The most a list of commands may have in bytes: some hundred thousand refs.
 const LIMIT: u64 = 16 << 20;
@@ -68,7 +68,8 @@ impl Commands {
         self.asks_report
     }
 
-    /// Collects the packet and looks for what the client can do.
+    /// Collects the packet and looks for what the client can do, as `receive-pack` does, and with less than its goodwill: who is
+    /// taken for asking gets no post-receive, so whatever could be read in two ways is no.
     fn look(&mut self, piece: &[u8]) {
         if self.asks_report.is_some() {
             return;
@@ -78,10 +79,14 @@ impl Commands {
             return;
         }
         let packet = std::mem::take(&mut self.packet);
-        if let Some(zero) = packet.iter().position(|byte| *byte == 0) {
-            let mut words = packet[zero + 1..].split(u8::is_ascii_whitespace);
-            self.asks_report = Some(words.any(|word| matches!(word, b"report-status" | b"report-status-v2")));
+        let mut texts = packet.split(|byte| *byte == 0);
+        let (Some(command), Some(list)) = (texts.next(), texts.next()) else { return };
+        // git knows no list there.
+        if command.starts_with(b"shallow ") {
+            return;
         }
+        let mut words = list.split(|byte| matches!(byte, b' ' | b'\t' | b'\r' | b'\n'));
+        self.asks_report = Some(words.any(|word| matches!(word, b"report-status" | b"report-status-v2")));
     }
 }
 
@@ -104,11 +109,13 @@ mod tests {
 
     #[test]
     fn a_client_that_asks_for_a_report_is_known_before_its_list_is_over() {
-        let shallow = packet("shallow 0");
+        let shallow = packet("shallow 0\0 report-status");
         for (words, asks) in [
             ("\0 report-status side-band-64k", true),
             ("\0report-status-v2 agent=x\n", true),
             ("\0 side-band-64k agent=report-status", false),
+            ("\0 quiet\0 report-status", false),
+            ("\0 quiet\x0creport-status", false),
             (" report-status", false),
         ] {
             let text = [&shallow[..], &packet(&format!("0 1 refs/heads/a{words}")), b"0000"].concat();

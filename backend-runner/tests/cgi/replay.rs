@@ -152,10 +152,10 @@ fn random_walk(engine: &str, kind: &[&str], steps: usize) {
     let (questions, mut replayed) = (questions(), 0);
     for step in 0..steps {
         let change = walk.step();
-        match () {
-            () if walk.chance(12) => sleep(GROUNDED),
-            () if walk.chance(2) => sleep(SETTLING),
-            () => {}
+        if walk.chance(25) {
+            sleep(GROUNDED);
+        } else if walk.chance(2) {
+            sleep(SETTLING);
         }
         let question = &questions[walk.below(questions.len())];
         let expected = printable(&reference(&plain, &stage, question));

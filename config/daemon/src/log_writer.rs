@@ -3,7 +3,7 @@
 //! Every request logs a line, and writing each by itself is a good part of what a busy daemon does. So where more than
 //! [`FEW`] come within [`LINGER`], the others wait for the end of that time and are written together. Where they are fewer, each
 //! is written at once: that costs less than to wake a thread for it. A line is never cut in two, and whoever holds a
-//! [`LogWriter`] to the end of the process loses none but by SIGKILL.
+//! [`LogWriter`] to the end of the process loses none, but by a signal that ends it at once.
 
 use std::fmt;
 use std::io::{self, Write};
@@ -221,6 +221,9 @@ mod tests {
     #[test]
     fn no_more_than_so_much_is_collected() {
         let (writer, writes) = writer();
+        for _ in 0..FEW {
+            (&writer).write_all(b"short\n").unwrap();
+        }
         let line = vec![b'x'; MOST / 2];
         for _ in 0..8 {
             (&writer).write_all(&line).unwrap();
