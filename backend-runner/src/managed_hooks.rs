@@ -14,6 +14,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use rustix::fs::{Access, access};
 use tempfile::TempDir;
 
 pub use self::install::{InstallError, install};
@@ -186,7 +187,7 @@ impl ManagedHooks {
         for hook in hook::names() {
             let path = self.directory.join(hook);
             let found = match std::fs::metadata(&path) {
-                Ok(found) if found.is_file() && found.mode() & 0o111 != 0 => found,
+                Ok(found) if found.is_file() && access(&path, Access::EXEC_OK).is_ok() => found,
                 Ok(_) => return Err(HooksError::NotExecutable(path)),
                 Err(source) => return Err(HooksError::Look { path, source }),
             };

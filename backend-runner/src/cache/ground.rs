@@ -126,7 +126,9 @@ impl Marks {
     #[must_use]
     pub fn take(root: &Path, store: &RepoPath, git: &Path) -> Option<Self> {
         let repository = root.join(store.as_str());
-        if !volume::is_local(&repository) {
+        // Each that is looked at may be a mount of its own.
+        let mut places = repository.ancestors().take(store.components().count() + 1);
+        if !places.all(volume::is_local) {
             return None;
         }
         let mut marks = vec![(root.to_owned(), Mark::Root(Identity::of_target(root).ok()?))];

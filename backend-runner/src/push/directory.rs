@@ -70,10 +70,10 @@ pub struct Account {
 }
 
 impl Account {
-    /// Whether some ref does not lead to what it led to before.
+    /// Whether some ref does not lead to what it led to before, or may not.
     #[must_use]
     pub fn rewrote(&self) -> bool {
-        let lossy = [Change::Force.as_str(), Change::Delete.as_str()];
+        let lossy = [Change::Force.as_str(), Change::Delete.as_str(), UNCONFIRMED];
         self.applied.iter().any(|applied| lossy.contains(&applied.change.as_str()))
     }
 }
@@ -153,17 +153,13 @@ impl PushDirectory {
         if !proven && (noted.is_some() || !status.changed().is_empty()) {
             reports.push(Report::new("post-receive", Outcome::Missing, Rule::Proof, unasked(&status)));
         }
-        let applied = match (noted, accepted.unwrap_or_default()) {
-            (Some(noted), accepted) => noted_by_hook(&noted, accepted),
-            (None, accepted) if accepted.is_empty() || status.has_begun() => {
-                reported_by_git(&status, accepted)
-            }
-            // Nobody says what came of it: too much on record is better than too little.
-            (None, accepted) => {
-                reports.push(Report::new("post-receive", Outcome::Failed, Rule::Failure, UNREPORTED));
-                accepted.into_iter().map(|(update, change)| Applied { update, change }).collect()
-            }
+        let applied = match noted {
+            Some(noted) => noted_by_hook(&noted, accepted.unwrap_or_default()),
+            None => reported_by_git(&status, accepted.unwrap_or_default()),
         };
+        if applied.iter().any(|applied| applied.change == UNCONFIRMED) {
+            reports.push(Report::new("post-receive", Outcome::Failed, Rule::Failure, UNREPORTED));
+        }
         Account { applied, log: log_lines::read(&self.log()), reports, proven }
     }
 }
@@ -181,14 +177,24 @@ fn noted_by_hook(noted: &[u8], accepted: Vec<(RefUpdate, String)>) -> Vec<Applie
 }
 
 /// What was accepted and git has reported as done. It also reports as done that a ref is gone which was not there, and there
-/// post-receive knows better: see `hook::pre_receive`.
+/// post-receive knows better: see `hook::pre_receive`. Where its report broke off, too much on record is better than too little.
 fn reported_by_git(status: &Status, accepted: Vec<(RefUpdate, String)>) -> Vec<Applied> {
-    let done = |update: &RefUpdate| status.changed().contains(update.name.as_str().as_bytes());
-    let applied = accepted.into_iter().filter(|(update, _)| done(update));
-    applied.map(|(update, change)| Applied { update, change }).collect()
+    let applied = accepted.into_iter().filter_map(|(update, change)| {
+        let name = update.name.as_str().as_bytes();
+        let change = match status.leaves_open(name) {
+            true => UNCONFIRMED.to_owned(),
+            false => change,
+        };
+        let counts = change == UNCONFIRMED || status.changed().contains(name);
+        counts.then_some(Applied { update, change })
+    });
+    applied.collect()
 }
 
-const UNREPORTED: &str = "git did not report; all that was accepted is taken for changed";
+/// The change of an update that was accepted, and of which nobody has said what became of it.
+pub const UNCONFIRMED: &str = "unconfirmed";
+
+const UNREPORTED: &str = "git's report did not come to its end; what was accepted may be changed";
 
 /// How many refs an alarm names.
 const NAMED: usize = 10;

@@ -12,7 +12,7 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rustix::fs::{CWD, FlockOperation, Mode, OFlags, flock, openat};
+use rustix::fs::{Access, CWD, FlockOperation, Mode, OFlags, access, flock, openat};
 use tempfile::TempDir;
 
 /// The name of the copy.
@@ -58,10 +58,13 @@ impl PrivateCopy {
         self.directory.path().join(PROGRAM)
     }
 
-    /// Whether it is there, and nobody has written to it.
+    /// Whether it is there, nobody has written to it, and it can be run: git skips a hook that cannot, as after `mount -o
+    /// remount,noexec`.
     #[must_use]
     pub fn is_whole(&self) -> bool {
-        fs::metadata(self.path()).is_ok_and(|found| mark(&found) == self.mark)
+        let path = self.path();
+        fs::metadata(&path).is_ok_and(|found| mark(&found) == self.mark)
+            && access(&path, Access::EXEC_OK).is_ok()
     }
 }
 

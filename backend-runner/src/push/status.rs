@@ -1,4 +1,4 @@
-//! git's own report of a push, read while it passes to the client: which refs it says it has changed.
+//! git's own report of a push, read while it passes to the client: which refs it says it has changed, and which not.
 //!
 //! The report is a row of packets, in the answer itself or in band 1 of its side bands, as the client asked. Nothing of the
 //! answer is kept but the present line and the names of changed refs, of which a push can have no more than its commands, and
@@ -17,8 +17,10 @@ pub struct Status {
     /// Within band 1.
     inner: Packets,
     changed: HashSet<Box<[u8]>>,
-    /// Whether the report has begun.
+    refused: HashSet<Box<[u8]>>,
+    /// Whether the report has begun, and whether all of it has come.
     begun: bool,
+    ended: bool,
     /// What the names have together.
     size: usize,
 }
@@ -26,26 +28,39 @@ pub struct Status {
 impl Status {
     /// Looks at the next piece of the answer.
     pub fn follow(&mut self, piece: &[u8]) {
-        let Self { outer, inner, changed, begun, size } = self;
-        let mut line = |line: &[u8]| {
-            *begun |= line.starts_with(b"unpack ");
-            let name = line.strip_prefix(b"ok ").map(|name| name.strip_suffix(b"\n").unwrap_or(name));
-            if let Some(name) = name.filter(|name| *size + name.len() <= NAMES) {
-                *size += name.len();
-                changed.insert(name.into());
-            }
-        };
+        let Self { outer, inner, .. } = self;
+        let (mut outer, mut inner) = (std::mem::take(outer), std::mem::take(inner));
         outer.follow(piece, |packet| match packet.split_first() {
-            Some((1, report)) => inner.follow(report, &mut line),
+            Some((1, report)) => inner.follow(report, |packet| self.line(packet)),
             Some((2 | 3, _)) => {}
-            _ => line(packet),
+            _ => self.line(packet),
         });
+        (self.outer, self.inner) = (outer, inner);
     }
 
-    /// Whether git reports at all.
+    /// A line of the report; the flush packet at its end is an empty one.
+    fn line(&mut self, line: &[u8]) {
+        let line = line.strip_suffix(b"\n").unwrap_or(line);
+        self.begun |= line.starts_with(b"unpack ");
+        self.ended |= self.begun && line.is_empty();
+        let (names, name) = match (line.strip_prefix(b"ok "), line.strip_prefix(b"ng ")) {
+            (Some(name), _) => (&mut self.changed, name),
+            // A name has no space, and a reason follows.
+            (_, Some(refusal)) => {
+                (&mut self.refused, refusal.split(|byte| *byte == b' ').next().unwrap_or(refusal))
+            }
+            _ => return,
+        };
+        if self.size + name.len() <= NAMES {
+            self.size += name.len();
+            names.insert(name.into());
+        }
+    }
+
+    /// Whether git may have changed a ref of this name without having said so: its report did not come to its end.
     #[must_use]
-    pub fn has_begun(&self) -> bool {
-        self.begun
+    pub fn leaves_open(&self, name: &[u8]) -> bool {
+        !self.ended && !self.changed.contains(name) && !self.refused.contains(name)
     }
 
     /// The full names of the refs that git reports as changed.
@@ -158,13 +173,25 @@ mod tests {
         for text in ["", "0000", "ok refs/heads/a", "zzzzok refs/heads/a\n", "0001", "+00cok refs/h"] {
             assert!(changed(text.as_bytes(), 3).is_empty(), "{text}");
         }
-        for (lines, begun) in [(&LINES[..], true), (&LINES[1..], false), (&[], false)] {
-            let mut status = Status::default();
-            status.follow(&report(lines));
-            assert_eq!(status.has_begun(), begun, "{lines:?}");
-        }
         let whole = report(&["ok refs/heads/a", "ok refs/heads/b"]);
         assert_eq!(changed(&whole[..whole.len() - 5], 4), ["refs/heads/a"]);
+    }
+
+    #[test]
+    fn what_a_report_does_not_come_to_is_left_open() {
+        let (plain, names) = (report(&LINES), ["refs/heads/a", "refs/heads/b", "refs/heads/z"]);
+        let open = |answer: &[u8]| {
+            let mut status = Status::default();
+            answer.chunks(7).for_each(|piece| status.follow(piece));
+            names.map(|name| status.leaves_open(name.as_bytes()))
+        };
+        for answer in [plain.clone(), in_bands(&plain, 11)] {
+            assert_eq!(open(&answer), [false; 3]);
+        }
+        assert_eq!(open(&plain[..plain.len() - 4]), [false, false, true]);
+        assert_eq!(open(&report(&LINES[..1])[..10]), [true; 3]);
+        assert_eq!(open(b""), [true; 3]);
+        assert_eq!(open(b"0000"), [true; 3]);
     }
 
     #[test]

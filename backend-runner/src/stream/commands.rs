@@ -23,6 +23,16 @@ pub(super) struct Commands {
     /// The present packet, until it is known what the client can do.
     packet: Vec<u8>,
     asks_report: Option<bool>,
+    in_certificate: bool,
+}
+
+/// Two object ids and a name: nowhere else git reads what the client can do.
+fn is_update(command: &[u8]) -> bool {
+    let mut words = command.splitn(3, |byte| *byte == b' ');
+    let mut is_id = || {
+        words.next().is_some_and(|id| [40, 64].contains(&id.len()) && id.iter().all(u8::is_ascii_hexdigit))
+    };
+    is_id() && is_id() && words.next().is_some_and(|name| !name.is_empty())
 }
 
 impl Commands {
@@ -79,14 +89,13 @@ impl Commands {
             return;
         }
         let packet = std::mem::take(&mut self.packet);
+        // What follows is a text, and git reads no list in it.
+        self.in_certificate |= packet.starts_with(b"push-cert");
         let mut texts = packet.split(|byte| *byte == 0);
         let (Some(command), Some(list)) = (texts.next(), texts.next()) else { return };
-        // git knows no list there.
-        if command.starts_with(b"shallow ") {
-            return;
-        }
         let mut words = list.split(|byte| matches!(byte, b' ' | b'\t' | b'\r' | b'\n'));
-        self.asks_report = Some(words.any(|word| matches!(word, b"report-status" | b"report-status-v2")));
+        let asks = words.any(|word| matches!(word, b"report-status" | b"report-status-v2"));
+        self.asks_report = Some(asks && is_update(command) && !self.in_certificate);
     }
 }
 
@@ -109,22 +118,30 @@ mod tests {
 
     #[test]
     fn a_client_that_asks_for_a_report_is_known_before_its_list_is_over() {
-        let shallow = packet("shallow 0\0 report-status");
-        for (words, asks) in [
-            ("\0 report-status side-band-64k", true),
-            ("\0report-status-v2 agent=x\n", true),
-            ("\0 side-band-64k agent=report-status", false),
-            ("\0 quiet\0 report-status", false),
-            ("\0 quiet\x0creport-status", false),
-            (" report-status", false),
+        let id = "0123456789012345678901234567890123456789";
+        let update = |words: &str| packet(&format!("{id} {id} refs/heads/a{words}"));
+        let certificate =
+            ["push-cert", "certificate version 0.1\n", "x\0 report-status\n", "push-cert-end\n"];
+        let certificate = certificate.map(packet).concat();
+        for (text, asks) in [
+            (update("\0 report-status side-band-64k"), true),
+            (update("\0report-status-v2 agent=x\n"), true),
+            ([packet(&format!("shallow {id}")), update("\0 report-status")].concat(), true),
+            (update("\0 side-band-64k agent=report-status"), false),
+            (update(" report-status"), false),
+            // What git takes for no list, or for the end of one.
+            (update("\0 quiet\0 report-status"), false),
+            (update("\0 quiet\x0creport-status"), false),
+            ([packet(&format!("shallow {id}\0 report-status")), update("")].concat(), false),
+            ([certificate.clone(), update("")].concat(), false),
+            ([certificate, update("\0 report-status")].concat(), false),
         ] {
-            let text = [&shallow[..], &packet(&format!("0 1 refs/heads/a{words}")), b"0000"].concat();
+            let text = [&text[..], b"0000"].concat();
             for size in [1, 3, text.len()] {
                 let mut commands = Commands::default();
-                commands.follow(&shallow).unwrap();
                 assert_eq!(commands.asks_report(), None);
-                text[shallow.len()..].chunks(size).for_each(|piece| commands.follow(piece).unwrap());
-                assert_eq!(commands.asks_report(), Some(asks), "{words}");
+                text.chunks(size).for_each(|piece| commands.follow(piece).unwrap());
+                assert_eq!(commands.asks_report(), Some(asks), "{}", text.escape_ascii());
             }
         }
         let mut other = Commands::default();

@@ -94,7 +94,9 @@ async fn arrive(
         }
     }
     let rest = inflate.map(Inflate::finish).transpose().map_err(|error: io::Error| Ending::BadBody(error))?;
-    put(stdin, &rest.unwrap_or_default(), moved).await;
+    let rest = rest.unwrap_or_default();
+    push.follow(&rest)?;
+    put(stdin, &rest, moved).await;
     Ok(())
 }
 
