@@ -18,6 +18,7 @@ mod refusal;
 mod run;
 mod served;
 
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue};
@@ -62,7 +63,7 @@ async fn serve(
     request: &HttpRequest,
     body: web::Payload,
     decision: &Decision,
-    runner: &Runner,
+    runner: &Arc<Runner>,
 ) -> Result<HttpResponse, Refusal> {
     let started = Instant::now();
     let (service, config) = (decision.service, &runner.config);

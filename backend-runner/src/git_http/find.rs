@@ -33,7 +33,7 @@ pub(super) struct Found {
 
 /// The repository, once it is known to be one and to let itself be served, and what is asked of it.
 pub(super) async fn repository(
-    runner: &Runner,
+    runner: &Arc<Runner>,
     decision: &Decision,
     store: &RepoPath,
 ) -> Result<Found, Refusal> {
@@ -44,7 +44,7 @@ pub(super) async fn repository(
         return Ok(Found { repository, hidden_refs: Vec::new(), file: None, ground: Some(ground) });
     }
     let runtime = runner.runtime.clone();
-    let (runner, decision, store) = (runner.clone(), decision.clone(), store.clone());
+    let (runner, decision, store) = (Arc::clone(runner), decision.clone(), store.clone());
     let look = runtime.spawn_blocking(move || look(&runner, &decision, &store));
     match timeout(STORAGE, look).await {
         Ok(Ok(found)) => found,

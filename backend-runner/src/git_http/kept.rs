@@ -34,7 +34,7 @@ use crate::stream::whole::Whole;
 /// A request that git may not be needed for.
 #[derive(Clone, Copy)]
 pub(super) struct Asked<'a> {
-    pub(super) runner: &'a Runner,
+    pub(super) runner: &'a Arc<Runner>,
     pub(super) decision: &'a Decision,
     pub(super) headers: RequestHeaders,
     pub(super) repository: &'a Repository,

@@ -51,7 +51,7 @@ pub(super) async fn rules(runner: &Runner, decision: &Decision) -> Result<RulesF
 
 /// Prepares a push; nothing for other requests. `near` says that the repository is on storage that answers at once.
 pub(super) async fn prepare(
-    runner: &Runner,
+    runner: &Arc<Runner>,
     decision: &Decision,
     repository: &Repository,
     near: bool,
@@ -62,7 +62,7 @@ pub(super) async fn prepare(
     let set = match near {
         true => Ok(set_up(runner, decision, repository)),
         false => {
-            let (runner, decision, repository) = (runner.clone(), decision.clone(), repository.clone());
+            let (runner, decision, repository) = (Arc::clone(runner), decision.clone(), repository.clone());
             let runtime = runner.runtime.clone();
             let set = runtime.spawn_blocking(move || set_up(&runner, &decision, &repository));
             timeout(STORAGE, set).await.unwrap_or_else(|_| Ok(Err(Refusal::NoStorage)))

@@ -55,10 +55,10 @@ const fn costs(
 const fn answers(
     name: &'static str,
     scenario: &'static str,
-    (ours, theirs): (&'static str, &'static str),
-    (commit, aim): (f64, f64),
+    sides: (&'static str, &'static str),
+    promise: (f64, f64),
 ) -> Promise {
-    Promise { name, scenario, figure: Row::rate, ours, theirs, commit, aim, at_most: false }
+    Promise { figure: Row::rate, at_most: false, ..costs(name, scenario, sides, promise) }
 }
 
 const FCGIWRAP: (&str, &str) = ("gitward", "fcgiwrap");
