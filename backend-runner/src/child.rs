@@ -5,6 +5,8 @@
 //! number cannot belong to somebody else before that), and every path ends in a reaped leader, also when the owner is dropped.
 //! The environment is exactly what the caller lists. See credentials(7), pidfd_open(2) and setpgid(2).
 
+mod output;
+
 use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -24,10 +26,14 @@ use tokio::net::unix::pipe;
 use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep, timeout};
 
+pub use self::output::Output;
 use crate::cgi::environment::Variable;
 
 /// How long a group may take to end after TERM, or after its leader has ended, before it is killed.
 pub const GRACE: Duration = Duration::from_secs(5);
+
+/// How long a child is left alone at first, and after it has said little: most are over by then. Less than anybody notices.
+const QUIET: Duration = Duration::from_millis(8);
 
 /// A niceness that leaves the processor to whoever else wants it.
 const LOW_PRIORITY: i32 = 10;
@@ -102,9 +108,9 @@ pub struct Child {
     /// Where the request body goes; `None` when its input is no pipe.
     pub stdin: Option<pipe::Sender>,
     /// What git answers.
-    pub stdout: pipe::Receiver,
+    pub stdout: Output,
     /// What git complains about.
-    pub stderr: pipe::Receiver,
+    pub stderr: Output,
     /// The processes.
     pub group: Group,
 }
@@ -148,8 +154,8 @@ impl Child {
         let stdin = spawned.stdin.take().map(|stdin| pipe::Sender::from_owned_fd(stdin.into()));
         Ok(Self {
             stdin: stdin.transpose().map_err(SpawnError::Watch)?,
-            stdout: pipe::Receiver::from_owned_fd(stdout).map_err(SpawnError::Watch)?,
-            stderr: pipe::Receiver::from_owned_fd(stderr).map_err(SpawnError::Watch)?,
+            stdout: Output::new(stdout).map_err(SpawnError::Watch)?,
+            stderr: Output::new(stderr).map_err(SpawnError::Watch)?,
             group,
         })
     }
@@ -207,6 +213,11 @@ impl Group {
             Some(leader) => leader.exited().await,
             None => std::future::pending().await,
         }
+    }
+
+    /// Leaves the leader alone until it has ended, or for a few milliseconds: what it says in the meantime is read in one go.
+    pub async fn quiet(&self) {
+        let _ = timeout(QUIET, self.exited()).await;
     }
 
     /// Ends the group: TERM, then KILL to whatever is left after [`GRACE`] or once `silent` completes after the leader's end.

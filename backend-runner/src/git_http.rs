@@ -84,9 +84,9 @@ async fn serve(
         return Ok(file.hand_over(decision, runner, started));
     }
     let rules = push::rules(runner, decision).await?;
-    let length = announced_length(request);
-    let body = RequestBody::take(body, service, headers, (limit, length), || runner.limits.enter(decision));
-    let body = body.await?;
+    let (length, patience) = (announced_length(request), config.limits.patience.idle);
+    let enter = || runner.limits.enter(decision);
+    let body = RequestBody::take(body, service, headers, (limit, length), patience, enter).await?;
     let headers = body.headers_for_git(headers);
     let accel = dumb::is_for_nginx(request);
     let connection = request.conn_data::<Connection>();

@@ -84,7 +84,7 @@ fn private_directory() -> Option<PathBuf> {
 struct Refused;
 
 /// What a hook was started with.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 struct Context {
     name: &'static str,
     directory: PathBuf,

@@ -6,7 +6,7 @@
 //! child was not killed. Nothing here knows about HTTP.
 
 pub mod budget;
-mod commands;
+pub(crate) mod commands;
 pub mod download;
 mod feed;
 mod head;
@@ -138,23 +138,31 @@ pub async fn exchange(
     let mut complaints = Complaints::default();
     let deadline = Instant::now() + patience.request;
 
+    let hear = async {
+        group.quiet().await;
+        tokio::select! {
+            ending = relay::relay(&mut stdout, &group, answer, &mut head, &mut download, &moved) => ending,
+            () = complaints.collect_for_ever(&mut stderr) => Ending::Stopped,
+        }
+    };
     let ending = tokio::select! {
-        ending = relay::relay(&mut stdout, &group, answer, &mut head, &mut download, &moved) => ending,
+        ending = hear => ending,
         ending = feed::feed(&mut stdin, source, &moved) => ending,
-        () = complaints.collect_for_ever(&mut stderr) => Ending::Stopped,
         () = moved.stands_still(patience.idle) => Ending::Idle,
         () = sleep_until(deadline) => Ending::Deadline,
         () = stop.cancelled() => Ending::Stopped,
     };
-    head.give_up(ending.no_head());
+    let complete = matches!(ending, Ending::Finished(Exit::Code(_)));
     let mut copy = None;
-    let exit = if let Ending::Finished(Exit::Code(_)) = ending {
+    if complete {
         copy = download.end();
-        group.finish(complaints.collect(&mut stderr)).await
+        head.send();
     } else {
         drop(download);
-        group.terminate(complaints.collect(&mut stderr)).await
-    };
+    }
+    head.give_up(ending.no_head());
+    let rest = complaints.collect(&mut stderr);
+    let exit = if complete { group.finish(rest).await } else { group.terminate(rest).await };
     // Held until here: see the first rule above.
     drop(stdin);
     Report {

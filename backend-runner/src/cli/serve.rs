@@ -4,6 +4,7 @@ use std::path::Path;
 
 use daemon::shutdown::Signals;
 use daemon::watch::{Pace, Reloaded, Watch};
+use tokio::runtime::Builder;
 
 use super::CommandError;
 use crate::config::Config;
@@ -16,7 +17,8 @@ use crate::server::Server;
 pub fn run(config: &Path) -> Result<(), CommandError> {
     let config = Config::load(config)?;
     daemon::open_files::raise_limit();
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("git").build()?;
+    let mut builder = Builder::new_multi_thread();
+    let runtime = builder.worker_threads(threads()).thread_name("git").enable_all().build()?;
     runtime.block_on(async {
         let signals = Signals::install()?;
         let server = Server::bind(config)?;
@@ -35,4 +37,10 @@ pub fn run(config: &Path) -> Result<(), CommandError> {
         tracing::info!("stopped");
         Ok(())
     })
+}
+
+/// Threads that start git and pass on what it says; files are read and written on others. Half of the processors: git wants the
+/// rest, and on a small machine a second thread costs more in wakes than it brings.
+fn threads() -> usize {
+    std::thread::available_parallelism().map_or(1, |processors| (processors.get() / 2).max(1))
 }

@@ -94,6 +94,7 @@ async fn answer(program: Program) -> Result<Said, AskError> {
     let Child { stdout, mut stderr, group, .. } = Child::spawn(program)?;
     let (mut said, mut complaints) = (Vec::new(), Complaints::default());
     let mut bounded = stdout.take(LONGEST + 1);
+    group.quiet().await;
     tokio::select! {
         read = bounded.read_to_end(&mut said) => { read?; }
         () = complaints.collect_for_ever(&mut stderr) => {}

@@ -1,9 +1,8 @@
-//! The body of a request, and how it gets to git: a fetch's is taken whole first, a push's streams.
+//! The body of a request, and how it gets to git: a fetch's is taken whole first, and a small push's; a large push streams.
 
 use std::time::Duration;
 
 use actix_web::web::Payload;
-use bytes::Bytes;
 use policy::git_request::Service;
 
 use crate::cgi::environment::RequestHeaders;
@@ -24,23 +23,25 @@ pub(super) enum RequestBody {
 }
 
 impl RequestBody {
-    /// Takes the body of a fetch whole, and a push's that is too short to be one; others are left for later. `enter` gives leave
-    /// to take the time that needs.
+    /// Takes the body of a fetch whole, and a small push's; others are left for later. `enter` gives leave to take the time that
+    /// needs.
     pub(super) async fn take(
         body: Payload,
         service: Service,
         headers: RequestHeaders,
         (limit, announced): (u64, Option<u64>),
+        patience: Duration,
         enter: impl FnOnce() -> Result<Room, Busy>,
     ) -> Result<Self, GatherError> {
-        let is_probe = announced == Some(PROBE) && headers.encoding.is_none();
+        let is_small = announced.is_some_and(|length| length <= SMALL) && headers.encoding.is_none();
         match service {
             Service::UploadPack => {
-                let whole = whole::gather(body, limit, headers.encoding.is_some(), &enter()?).await?;
+                let whole =
+                    whole::gather(body, limit, headers.encoding.is_some(), patience, &enter()?).await?;
                 Ok(Self::Whole(whole))
             }
-            Service::ReceivePack if is_probe => {
-                Ok(Self::Whole(whole::gather(body, PROBE, false, &enter()?).await?))
+            Service::ReceivePack if is_small => {
+                Ok(Self::Whole(whole::gather(body, SMALL, false, patience, &enter()?).await?))
             }
             Service::ReceivePack => Ok(Self::Arriving(body)),
             _ => Ok(Self::Nothing),
@@ -56,24 +57,29 @@ impl RequestBody {
     }
 
     /// The child's standard input, and what has to be written to it.
-    pub(super) fn split(self) -> (Input, Unsent) {
+    ///
+    /// # Errors
+    /// When a body that was taken whole cannot become a file.
+    pub(super) fn split(self) -> Result<(Input, Unsent), GatherError> {
         match self {
-            Self::Nothing => (Input::Nothing, Unsent::Nothing),
-            Self::Whole(Whole::File(file, room)) => (Input::File(file), Unsent::InFile(room)),
-            Self::Whole(Whole::Memory(bytes)) => (Input::Pipe, Unsent::All(bytes)),
-            Self::Arriving(payload) => (Input::Pipe, Unsent::Arriving(payload)),
+            Self::Nothing => Ok((Input::Nothing, Unsent::Nothing)),
+            Self::Whole(whole) => {
+                let (file, length, room) = whole.into_file().map_err(GatherError::Unkept)?;
+                Ok((Input::File(file), Unsent::InFile(length, room)))
+            }
+            Self::Arriving(payload) => Ok((Input::Pipe, Unsent::Arriving(payload))),
         }
     }
 }
 
-/// The length of a flush packet, which is all a client sends to see whether it may push.
-const PROBE: u64 = 4;
+/// A push of no more bytes is taken whole: one that breaks off is never started then, and passing it on piece by piece costs
+/// more than it is worth.
+const SMALL: u64 = 64 << 10;
 
 /// What has to be written to a child.
 pub(super) enum Unsent {
     Nothing,
-    InFile(FileRoom),
-    All(Bytes),
+    InFile(u64, Option<FileRoom>),
     Arriving(Payload),
 }
 
@@ -88,8 +94,7 @@ impl Unsent {
     ) -> Source {
         match self {
             Self::Nothing => Source::Nothing,
-            Self::InFile(room) => Source::File(room),
-            Self::All(bytes) => Source::Whole(bytes),
+            Self::InFile(length, room) => Source::File { length, room },
             Self::Arriving(payload) => {
                 let (sender, upload) = upload::channel();
                 actix_web::rt::spawn(sender.pump(payload, limit, idle));

@@ -6,6 +6,7 @@ use policy::decision::Decision;
 use policy::git_request::Service;
 use tokio::time::timeout;
 
+use super::body::RequestBody;
 use super::find::STORAGE;
 use super::refusal::Refusal;
 use crate::care::turnstile::{self, Pushing};
@@ -19,6 +20,8 @@ use crate::push::order;
 use crate::push::status::Status;
 use crate::repository::Repository;
 use crate::runner::Runner;
+use crate::stream::commands;
+use crate::stream::whole::Whole;
 
 /// What was prepared.
 #[derive(Default)]
@@ -33,6 +36,22 @@ pub(super) struct Prepared {
     pub no_alternates: bool,
     /// Keeps maintenance out until the push is over.
     pub turn: Option<Pushing>,
+}
+
+impl Prepared {
+    /// Looks at the commands of a push that is here whole; those of others are looked at on their way to git.
+    ///
+    /// # Errors
+    /// When the push needs a hook that cannot be put in its place.
+    pub(super) fn look_at(&self, body: &RequestBody) -> Result<(), Refusal> {
+        let (Some(spare), RequestBody::Whole(Whole::Memory(bytes))) = (&self.unreported, body) else {
+            return Ok(());
+        };
+        match commands::asks_report(bytes) {
+            Some(false) => spare.put().map_err(Refusal::PushDirectory),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// What the rules ask of git in a push or the advertisement before it, once the hooks are known to work; nothing for other

@@ -70,11 +70,12 @@ impl Run<'_> {
             Keep::Placed(permit) => (permit, Keep::Nothing),
             keep => (self.place().await?, keep),
         };
-        let Prepared { directory: push, status, unreported, no_alternates, turn } =
-            push::prepare(runner, decision, repository, self.asked.ground.is_some()).await?;
+        let prepared = push::prepare(runner, decision, repository, self.asked.ground.is_some()).await?;
+        prepared.look_at(&body)?;
+        let Prepared { directory: push, status, unreported, no_alternates, turn } = prepared;
         let told = Told { no_alternates, shallow: self.is_shallow(&body) };
         let environment = self.environment(push.as_ref(), told);
-        let (input, unsent) = body.split();
+        let (input, unsent) = body.split()?;
         let engine = (runner.config.engine, &runner.git, runner.config.limits.push_memory);
         let plan = Plan::new(engine, decision.service, headers, repository, environment, input);
         let patience = runner.config.limits.patience;

@@ -7,6 +7,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use super::pre_receive::Clock;
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 
 /// git could not be asked, or did not answer.
@@ -31,10 +32,11 @@ pub(super) enum AskError {
     TooMuch,
 }
 
-/// The git program.
+/// The git program, and the clock that watches whoever asks it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Git<'a> {
     pub(super) program: &'a Path,
+    pub(super) clock: &'a Clock<'a>,
 }
 
 /// How long one record of an answer may be.
@@ -43,6 +45,7 @@ const RECORD: u64 = 64 << 20;
 impl Git<'_> {
     /// A question of these words.
     pub(super) fn command(&self, words: &[&str]) -> Command {
+        self.clock.watch();
         let mut command = Command::new(self.program);
         command.args(words).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         command.env("GIT_GRAFT_FILE", "/dev/null").env_remove("GIT_PUSH_OPTION_COUNT");

@@ -12,7 +12,7 @@ use policy::push::{Change, Push, Repository, ancestry_needed, change, judge};
 use policy::ref_update::RefUpdate;
 use policy::rule::Rule;
 
-use self::clock::Clock;
+pub(super) use self::clock::Clock;
 use self::input::Input;
 use super::external::{self, Stage};
 use super::git::{AskError, Git};
@@ -28,6 +28,9 @@ use crate::text::escape;
 /// How many refusals the pusher is told.
 const TOLD: usize = 20;
 
+/// So many updates are judged in no time, where git need not be asked.
+const FEW: usize = 100;
+
 /// Judges the push, asks the site's hooks, and leaves the proof.
 pub(super) fn run(context: &Context) -> Result<(), Refused> {
     begin(&context.directory).map_err(|error| context.fail(&error.to_string()))?;
@@ -35,7 +38,10 @@ pub(super) fn run(context: &Context) -> Result<(), Refused> {
     let clock = Clock::start(context, order.short.timeout());
     check_repository(context)?;
     let input = Input::read(context)?;
-    let changes = judge_push(context, &order, &input.updates)?;
+    if input.updates.len() > FEW {
+        clock.watch();
+    }
+    let changes = judge_push(context, &order, &input.updates, &clock)?;
     clock.stop();
 
     let stage = Stage { arguments: &[], input: Some(&input.bytes), deadline: None };
@@ -83,8 +89,13 @@ fn check_repository(context: &Context) -> Result<(), Refused> {
 }
 
 /// Asks all rules; what each update does to its ref, when none refuses.
-fn judge_push(context: &Context, order: &Order, updates: &[RefUpdate]) -> Result<Vec<Change>, Refused> {
-    let git = Git { program: Path::new(&order.git) };
+fn judge_push(
+    context: &Context,
+    order: &Order,
+    updates: &[RefUpdate],
+    clock: &Clock<'_>,
+) -> Result<Vec<Change>, Refused> {
+    let git = Git { program: Path::new(&order.git), clock };
     let rules = BranchRules::of_level(order.rules.clone());
     let pusher = order.pusher();
     let symbolic = facts::symbolic(&git, updates).map_err(|error| context.fail(&error.to_string()))?;

@@ -26,6 +26,15 @@ pub(super) struct Commands {
     in_certificate: bool,
 }
 
+/// Whether the client of a push asks git to report what became of it; `None` where its list does not come to its end. `body` is
+/// all of the request.
+pub(crate) fn asks_report(body: &[u8]) -> Option<bool> {
+    let mut commands = Commands::default();
+    // A list that is too long for git has not ended either.
+    let _ = commands.follow(body);
+    commands.asks_report()
+}
+
 /// Two object ids and a name: nowhere else git reads what the client can do.
 fn is_update(command: &[u8]) -> bool {
     let mut words = command.splitn(3, |byte| *byte == b' ');

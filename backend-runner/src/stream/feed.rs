@@ -2,7 +2,6 @@
 
 use std::io;
 
-use bytes::Bytes;
 use tokio::io::AsyncWriteExt;
 use tokio::net::unix::pipe;
 
@@ -18,10 +17,13 @@ use crate::push::hooks::Spare;
 pub enum Source {
     /// There is none.
     Nothing,
-    /// The child reads it from a file, which has leave to be there for so long.
-    File(FileRoom),
-    /// It is all here.
-    Whole(Bytes),
+    /// The child reads it from a file.
+    File {
+        /// In bytes.
+        length: u64,
+        /// Its leave to be on disk for so long, if it is.
+        room: Option<FileRoom>,
+    },
     /// It is still arriving.
     Arriving {
         /// From here.
@@ -41,12 +43,9 @@ pub enum Source {
 pub(super) async fn feed(stdin: &mut Option<pipe::Sender>, source: Source, moved: &Moved) -> Ending {
     let (fed, _room) = match source {
         Source::Nothing => (Ok(()), None),
-        Source::File(room) => (Ok(()), Some(room)),
-        Source::Whole(bytes) => {
-            moved.add_received(bytes.len());
-            moved.body_ended();
-            put(stdin, &bytes, moved).await;
-            (Ok(()), None)
+        Source::File { length, room } => {
+            moved.add_received(length);
+            (Ok(()), room)
         }
         Source::Arriving { upload, inflate, limit, unreported } => {
             let mut push = Following { commands: Commands::default(), unreported };
@@ -77,7 +76,7 @@ async fn arrive(
             upload::Piece::Aborted => return Err(Ending::BodyAborted),
             upload::Piece::TooLarge => return Err(Ending::TooLarge),
         };
-        moved.add_received(bytes.len());
+        moved.add_received(bytes.len() as u64);
         let Some(inflate) = &mut inflate else {
             push.follow(&bytes)?;
             put(stdin, &bytes, moved).await;

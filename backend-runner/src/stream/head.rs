@@ -18,33 +18,41 @@ pub enum NoHead {
     Stopped,
 }
 
-/// A head that is still to come, or was sent.
+/// A head that is still to come, is known, or was sent.
 #[derive(Debug)]
 pub(super) struct Pending {
     sender: Option<HeadSender>,
-    sent: Option<Head>,
+    head: Option<Head>,
 }
 
 impl Pending {
     pub(super) fn new(sender: HeadSender) -> Self {
-        Self { sender: Some(sender), sent: None }
+        Self { sender: Some(sender), head: None }
     }
 
-    /// Sends the head; `false` when nobody waits for it any more.
-    pub(super) fn send(&mut self, head: Head) -> bool {
-        self.sent = Some(head.clone());
-        self.sender.take().is_some_and(|sender| sender.send(Ok(head)).is_ok())
+    /// Makes the head known, without sending it: who gets it finds all of the answer that is there already.
+    pub(super) fn put(&mut self, head: Head) {
+        self.head = Some(head);
+    }
+
+    /// Sends the head that is known, if it was not sent yet; `false` when nobody waits for it any more.
+    pub(super) fn send(&mut self) -> bool {
+        match (&self.head, self.sender.take_if(|_| self.head.is_some())) {
+            (Some(head), Some(sender)) => sender.send(Ok(head.clone())).is_ok(),
+            _ => true,
+        }
     }
 
     /// Tells whoever still waits that there will be none.
     pub(super) fn give_up(&mut self, reason: NoHead) {
         if let Some(sender) = self.sender.take() {
+            self.head = None;
             let _ = sender.send(Err(reason));
         }
     }
 
     /// The head that was sent.
     pub(super) fn sent(self) -> Option<Head> {
-        self.sent
+        self.head
     }
 }

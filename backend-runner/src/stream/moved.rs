@@ -32,8 +32,8 @@ impl Default for Moved {
 }
 
 impl Moved {
-    pub(super) fn add_received(&self, count: usize) {
-        self.received.fetch_add(count as u64, Ordering::Relaxed);
+    pub(super) fn add_received(&self, count: u64) {
+        self.received.fetch_add(count, Ordering::Relaxed);
         self.touch();
     }
 

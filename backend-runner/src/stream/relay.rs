@@ -2,21 +2,25 @@
 //!
 //! The head goes out when git has said something and the request's body has ended; then every chunk waits for room.
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
+use futures_util::FutureExt;
 use tokio::io::AsyncReadExt;
-use tokio::net::unix::pipe;
 use tokio::time::sleep;
 
 use super::head::Pending;
 use super::moved::Moved;
 use super::{Ending, download};
 use crate::cgi::response::{self, Head, ResponseError};
-use crate::child::{Exit, GRACE, Group};
+use crate::child::{Exit, GRACE, Group, Output};
 use crate::push::status::Status;
 use crate::web::answer::PageRules;
 
 /// How much is read from a child at once.
 const READ: usize = 64 * 1024;
+
+/// Less than this at once waits a moment for what follows: git writes small answers and its progress in pieces of a few bytes, and
+/// each would go through three processes.
+const LITTLE: usize = 4 * 1024;
 
 /// How much of an answer is held back while the request's body is still arriving. nginx passes no more of a body on once it
 /// has seen an answer's head, and git starts to answer a push before it has read it; but a git that is not heard for long
@@ -43,11 +47,12 @@ pub enum Answer {
 
 /// Where the answer comes from, and who listens to it on its way.
 pub(super) struct Stdout {
-    pipe: pipe::Receiver,
+    pipe: Output,
     status: Option<Status>,
 }
 
-/// Passes the answer on until its end and the leader's.
+/// Passes the answer on until its end and the leader's. The head goes out before anything is waited for; an answer that ends
+/// before that is complete when its head comes.
 pub(super) async fn relay(
     stdout: &mut Stdout,
     group: &Group,
@@ -62,36 +67,62 @@ pub(super) async fn relay(
         first = begin(stdout, group, answer, &mut buffer, moved) => first,
         () = download.closed() => return Ending::ClientGone,
     };
-    match first {
-        Ok(parsed) => {
-            if !head.send(parsed) {
-                return Ending::ClientGone;
-            }
+    let mut more = match first {
+        Ok((parsed, more)) => {
+            head.put(parsed);
+            more
         }
         Err(ending) => return ending,
-    }
+    };
     loop {
-        if !buffer.is_empty() {
-            let chunk = buffer.split().freeze();
-            let length = chunk.len();
-            if download.send(chunk).await.is_err() {
-                return Ending::ClientGone;
-            }
-            moved.add_sent(length);
-            if moved.sent() > most {
-                return Ending::AnswerTooLarge;
-            }
+        if !buffer.is_empty()
+            && let Err(ending) = pass_on(buffer.split().freeze(), head, download, moved).await
+        {
+            return ending;
         }
-        tokio::select! {
+        if moved.sent() > most {
+            return Ending::AnswerTooLarge;
+        }
+        if !more {
+            return ended(group, head, download).await;
+        }
+        if !head.send() {
+            return Ending::ClientGone;
+        }
+        let read = tokio::select! {
             biased;
-            read = read(stdout, group, &mut buffer) => match read {
-                Ok(0) => break,
-                Ok(_) => {}
-                Err(error) => return Ending::Broken(error),
-            },
+            read = read_on(stdout, group, &mut buffer) => read,
             () = download.closed() => return Ending::ClientGone,
+        };
+        match read {
+            Ok(is_more) => more = is_more,
+            Err(error) => return Ending::Broken(error),
         }
     }
+}
+
+/// Gives the client some of the answer. There is always room for the first of it, for which no head has to be out.
+async fn pass_on(
+    chunk: Bytes,
+    head: &mut Pending,
+    download: &mut download::Sender,
+    moved: &Moved,
+) -> Result<(), Ending> {
+    let length = chunk.len();
+    if moved.sent() > 0 && !head.send() {
+        return Err(Ending::ClientGone);
+    }
+    download.send(chunk).await.map_err(|_| Ending::ClientGone)?;
+    moved.add_sent(length);
+    Ok(())
+}
+
+/// Waits for the leader after the end of its answer.
+async fn ended(group: &Group, head: &mut Pending, download: &download::Sender) -> Ending {
+    if let Some(exit) = group.exited().now_or_never() {
+        return Ending::Finished(exit);
+    }
+    head.send();
     tokio::select! {
         biased;
         exit = group.exited() => Ending::Finished(exit),
@@ -99,17 +130,18 @@ pub(super) async fn relay(
     }
 }
 
-/// The head of the answer, when it may go out; what is known of the body is in `buffer` then.
+/// The head of the answer, when it may go out, and whether there is more than what is in `buffer` then.
 async fn begin(
     stdout: &mut Stdout,
     group: &Group,
     answer: Answer,
     buffer: &mut BytesMut,
     moved: &Moved,
-) -> Result<Head, Ending> {
-    let head = first_word(stdout, group, answer, buffer).await?;
+) -> Result<(Head, bool), Ending> {
+    let (head, more) = first_word(stdout, group, answer, buffer).await?;
     hold(stdout, group, buffer, moved).await.map_err(Ending::Broken)?;
-    Ok(head)
+    let more = more && follow(stdout, group, buffer).await.map_err(Ending::Broken)?;
+    Ok((head, more))
 }
 
 /// Lets the answer wait in `buffer` until the request's body has ended, or the answer grows beyond [`HELD`].
@@ -130,13 +162,13 @@ async fn hold(
     Ok(())
 }
 
-/// The head of the answer as soon as git says something.
+/// The head of the answer as soon as git says something, and whether that was not the end.
 async fn first_word(
     stdout: &mut Stdout,
     group: &Group,
     answer: Answer,
     buffer: &mut BytesMut,
-) -> Result<Head, Ending> {
+) -> Result<(Head, bool), Ending> {
     let (head, preamble, may_be_silent) = match answer {
         Answer::Cgi => return read_head(stdout, group, buffer, response::parse).await,
         Answer::Page(rules) => {
@@ -146,10 +178,10 @@ async fn first_word(
     };
     buffer.extend_from_slice(preamble);
     if read(stdout, group, buffer).await.map_err(Ending::Broken)? > 0 {
-        return Ok(head);
+        return Ok((head, true));
     }
     match group.exited().await {
-        Exit::Code(code) if code == 0 || may_be_silent => Ok(head),
+        Exit::Code(code) if code == 0 || may_be_silent => Ok((head, false)),
         exit => Err(Ending::Finished(exit)),
     }
 }
@@ -160,13 +192,13 @@ async fn read_head(
     group: &Group,
     buffer: &mut BytesMut,
     parse: impl Fn(&[u8], bool) -> Result<Option<(Head, usize)>, ResponseError>,
-) -> Result<Head, Ending> {
+) -> Result<(Head, bool), Ending> {
     loop {
         let count = read(stdout, group, buffer).await.map_err(Ending::Broken)?;
         match parse(buffer, count == 0) {
             Ok(Some((head, length))) => {
                 let _ = buffer.split_to(length);
-                return Ok(head);
+                return Ok((head, count > 0));
             }
             Ok(None) => {}
             Err(error) => return Err(Ending::BadHead(error)),
@@ -175,7 +207,7 @@ async fn read_head(
 }
 
 impl Stdout {
-    pub(super) fn new(pipe: pipe::Receiver, status: Option<Status>) -> Self {
+    pub(super) fn new(pipe: Output, status: Option<Status>) -> Self {
         Self { pipe, status }
     }
 
@@ -185,17 +217,50 @@ impl Stdout {
         }
     }
 
+    /// Reads what is there, if anything; `Some(0)` is the end.
+    fn read_now(&mut self, buffer: &mut BytesMut) -> std::io::Result<Option<usize>> {
+        let before = buffer.len();
+        buffer.resize(before + LITTLE, 0);
+        let read = self.pipe.read_now(&mut buffer[before..]);
+        let length = if let Ok(Some(length)) = &read { *length } else { 0 };
+        buffer.truncate(before + length);
+        self.listen(&buffer[before..]);
+        read
+    }
+
     /// What git reported; what it had said when it was ended counts, though nobody took it. A pipe holds no more than [`HELD`].
     pub(super) fn drain(mut self) -> Option<Status> {
         let mut buffer = [0; 4096];
         for _ in 0..HELD / buffer.len() {
-            match self.status.is_some().then(|| self.pipe.try_read(&mut buffer)) {
-                Some(Ok(length @ 1..)) => self.listen(&buffer[..length]),
+            match self.status.is_some().then(|| self.pipe.read_now(&mut buffer)) {
+                Some(Ok(Some(length @ 1..))) => self.listen(&buffer[..length]),
                 _ => break,
             }
         }
         self.status
     }
+}
+
+/// Reads the next of the answer, and what follows it if it is a little; `false` at the end.
+async fn read_on(stdout: &mut Stdout, group: &Group, buffer: &mut BytesMut) -> std::io::Result<bool> {
+    Ok(read(stdout, group, buffer).await? > 0 && follow(stdout, group, buffer).await?)
+}
+
+/// Gives a child that has said a little time for what follows, and reads what is there; `false` at the end.
+async fn follow(stdout: &mut Stdout, group: &Group, buffer: &mut BytesMut) -> std::io::Result<bool> {
+    if buffer.len() < LITTLE {
+        group.quiet().await;
+    } else if stdout.pipe.is_watched() {
+        return Ok(true);
+    }
+    while buffer.len() < READ {
+        match stdout.read_now(buffer)? {
+            Some(0) => return Ok(false),
+            Some(_) => {}
+            None => break,
+        }
+    }
+    Ok(true)
 }
 
 /// Reads once; `Ok(0)` is the end. A process that outlives the leader by [`GRACE`] without a word cannot hold up that end.

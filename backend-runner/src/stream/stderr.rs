@@ -4,7 +4,8 @@
 //! (what a pusher may read, git sends in its answer).
 
 use tokio::io::AsyncReadExt;
-use tokio::net::unix::pipe;
+
+use crate::child::Output;
 
 /// How much of the end of the complaints is kept.
 const KEPT: usize = 64 * 1024;
@@ -18,7 +19,7 @@ pub struct Complaints {
 
 impl Complaints {
     /// Reads until every process that holds the pipe has closed it. May be dropped and begun again.
-    pub async fn collect(&mut self, stderr: &mut pipe::Receiver) {
+    pub async fn collect(&mut self, stderr: &mut Output) {
         let mut buffer = [0_u8; 1024];
         while let Ok(count @ 1..) = stderr.read(&mut buffer).await {
             self.add(&buffer[..count]);
@@ -26,7 +27,7 @@ impl Complaints {
     }
 
     /// Like `collect`, for a place where the end of the complaints means nothing.
-    pub(crate) async fn collect_for_ever(&mut self, stderr: &mut pipe::Receiver) {
+    pub(crate) async fn collect_for_ever(&mut self, stderr: &mut Output) {
         self.collect(stderr).await;
         std::future::pending().await
     }

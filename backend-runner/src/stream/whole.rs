@@ -1,16 +1,18 @@
-//! A request body that is taken whole before anything is started for it: what a fetch asks for.
+//! A request body that is taken whole before anything is started for it: what a fetch asks for, and a push of a few commits.
 //!
-//! git reads all of it before it answers, so nothing is won by starting git sooner, and much is lost: a client that sends a
+//! git reads all of it before it answers a fetch, so nothing is won by starting git sooner, and much is lost: a client that sends a
 //! byte now and then would hold a place among the running processes. A body is decoded on the way and bounded in every
 //! direction: size as sent, size decoded, time, and memory, beyond which it goes to a file that has no name.
 
 use std::fs::File;
 use std::io::{self, Seek, Write};
+use std::os::unix::fs::FileExt;
 use std::time::Duration;
 
 use actix_web::web::Payload;
 use bytes::Bytes;
 use futures_util::StreamExt;
+use rustix::fs::{MemfdFlags, memfd_create};
 use tokio::task::yield_now;
 use tokio::time::{Instant, timeout_at};
 
@@ -23,7 +25,7 @@ const IN_MEMORY: usize = 256 << 10;
 /// What a compressed body may become; a fetch with a thousand refs on each side has a tenth of a MiB.
 const DECODED: u64 = 16 << 20;
 
-/// A client has this long, and a second more for each [`SLOWEST`] bytes that came.
+/// A client has no longer than this, and a second more for each [`SLOWEST`] bytes that came.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Bytes a second that keep a body coming.
@@ -36,6 +38,29 @@ pub enum Whole {
     Memory(Bytes),
     /// A large one, from its beginning, and its leave to be one.
     File(File, FileRoom),
+}
+
+impl Whole {
+    /// A file that a child can read it from, with its length in bytes and its leave to be on disk, if it is.
+    ///
+    /// A small one is a file in memory, see memfd_create(2): a pipe would have to be written as the child takes it.
+    ///
+    /// # Errors
+    /// When the system has no file descriptor or memory left.
+    pub fn into_file(self) -> io::Result<(File, u64, Option<FileRoom>)> {
+        match self {
+            Self::File(file, room) => {
+                let length = file.metadata()?.len();
+                Ok((file, length, Some(room)))
+            }
+            Self::Memory(bytes) => {
+                let file = File::from(memfd_create("request", MemfdFlags::CLOEXEC)?);
+                // Leaves the position where it is.
+                file.write_all_at(&bytes, 0)?;
+                Ok((file, bytes.len() as u64, None))
+            }
+        }
+    }
 }
 
 /// Why there is no whole body.
@@ -75,7 +100,8 @@ struct Growing {
     decoded: u64,
 }
 
-/// Reads `body` to its end: at most `limit` bytes as sent, decoded when it is compressed.
+/// Reads `body` to its end: at most `limit` bytes as sent, decoded when it is compressed. A client has `patience`, if that is
+/// less than others have.
 ///
 /// # Errors
 /// When it does not come whole, in time, and within its bounds.
@@ -83,14 +109,15 @@ pub async fn gather(
     mut body: Payload,
     limit: u64,
     compressed: bool,
+    patience: Duration,
     room: &Room,
 ) -> Result<Whole, GatherError> {
-    let begin = Instant::now();
+    let due_at_least = Instant::now() + patience.min(PATIENCE);
     let mut sent = 0_u64;
     let mut inflate = compressed.then(Inflate::new);
     let mut growing = Growing { memory: Vec::new(), file: None, decoded: 0 };
     loop {
-        let due = begin + PATIENCE + Duration::from_secs(sent / SLOWEST);
+        let due = due_at_least + Duration::from_secs(sent / SLOWEST);
         let next = timeout_at(due, body.next()).await.map_err(|_| GatherError::Slow)?;
         let Some(piece) = next else { break };
         let mut piece = piece.map_err(|_| GatherError::Aborted)?;
@@ -111,7 +138,7 @@ pub async fn gather(
     }
     if let Some(inflate) = inflate {
         let rest = inflate.finish().map_err(GatherError::Undecodable)?;
-        growing.add(&rest, room, begin + PATIENCE + Duration::from_secs(sent / SLOWEST)).await?;
+        growing.add(&rest, room, due_at_least + Duration::from_secs(sent / SLOWEST)).await?;
     }
     growing.finish()
 }
