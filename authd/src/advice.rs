@@ -22,11 +22,12 @@ fn strangers(policy: &Policy, directories: &Directories) -> Vec<Advice> {
     if !directories.are_files() {
         return Vec::new();
     }
-    let accounts = || directories.files().flat_map(|(_, accounts)| accounts.iter());
-    let known: HashSet<&UserName> = accounts().map(|account| &account.user.name).collect();
-    let inhabited: HashSet<&GroupName> = accounts().flat_map(|account| &account.user.groups).collect();
+    let knows =
+        |user: &UserName| directories.files().any(|(_, accounts)| accounts.find(user.as_str()).is_some());
+    let inhabited: HashSet<&GroupName> =
+        directories.files().flat_map(|(_, accounts)| accounts.groups()).collect();
     let named = advice::named(policy);
-    let users = named.users.into_iter().filter(|(user, _)| !known.contains(user));
+    let users = named.users.into_iter().filter(|(user, _)| !knows(user));
     let users = users.map(|(user, place)| (place, format!("no directory knows the user `{user}`")));
     let groups = named.groups.into_iter().filter(|(group, _)| !inhabited.contains(group));
     let groups = groups.map(|(group, place)| (place, format!("nobody is in the group `@{group}`")));

@@ -142,7 +142,7 @@ fn sign(
     if let Some(user) = identity.user() {
         decision.user = Some(user.name.clone());
         decision.groups = user.groups.iter().cloned().collect();
-        decision.info = user.info.clone();
+        decision.info = (*user.info).clone();
     }
     let whole = decision::sign(&key, &decision);
     if whole.len() < decision::MAX_LEN {

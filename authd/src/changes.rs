@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use policy::changes::{changes as of_policies, difference};
-use policy::identity::UserName;
 
 use crate::config::Config;
 use crate::identity::accounts::{Account, Accounts};
@@ -40,8 +39,8 @@ fn of_directories(old: &Snapshot, new: &Snapshot) -> Vec<String> {
 }
 
 fn of_accounts(old: &Accounts, new: &Accounts) -> Vec<String> {
-    let names = |accounts: &Accounts| -> BTreeSet<UserName> {
-        accounts.iter().map(|account| account.user.name.clone()).collect()
+    let names = |accounts: &Accounts| -> BTreeSet<String> {
+        accounts.iter().map(|account| account.name.to_owned()).collect()
     };
     let (before, after) = (names(old), names(new));
     let mut lines = Vec::new();
@@ -54,17 +53,16 @@ fn of_accounts(old: &Accounts, new: &Accounts) -> Vec<String> {
     lines
 }
 
-fn of_account(old: &Account, new: &Account) -> Option<String> {
-    let hash = |account: &Account| account.hash.as_ref().map(|hash| hash.as_str().to_owned());
+fn of_account(old: Account<'_>, new: Account<'_>) -> Option<String> {
     let mut parts = Vec::new();
-    if hash(old) != hash(new) {
+    if old.hash != new.hash {
         parts.push("another password".to_owned());
     }
-    let groups = difference(&old.user.groups, &new.user.groups);
+    let groups = difference(old.groups(), new.groups());
     if !groups.is_empty() {
         parts.push(format!("groups {groups}"));
     }
-    if old.user.info != new.user.info {
+    if old.info() != new.info() {
         parts.push("another info".to_owned());
     }
     (!parts.is_empty()).then(|| parts.join(", "))

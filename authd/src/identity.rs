@@ -25,7 +25,6 @@ use crate::credentials::{Credentials, Password};
 use crate::network::Client;
 use crate::request::{AuthRequest, Vouched};
 use accounts::{Account, Accounts};
-use hash::StoredHash;
 use ldap::{Checked, Ldap, Member, Unavailable};
 use login::{Login, LoginError, Logins, Proof};
 use upstream::Upstream;
@@ -35,7 +34,7 @@ use upstream::Upstream;
 pub struct Directories {
     list: Vec<Directory>,
     /// What the passwords of unknown users are verified against. Without it nobody has a password.
-    decoy: Option<Arc<StoredHash>>,
+    decoy: Option<Arc<str>>,
     cache: CacheConfig,
     failures: FailuresConfig,
 }
@@ -117,8 +116,7 @@ impl Directories {
         for directory in &self.list {
             match &directory.source {
                 Source::File(accounts) => {
-                    let name = UserName::parse(&claim.user).ok();
-                    if let Some(account) = name.and_then(|name| accounts.find(&name)) {
+                    if let Some(account) = accounts.find(&claim.user) {
                         return self.log_in_by_file(claim, &directory.name, account).await;
                     }
                 }
@@ -137,11 +135,11 @@ impl Directories {
         &self,
         claim: &Claim<'_>,
         directory: &Arc<str>,
-        account: &Account,
+        account: Account<'_>,
     ) -> Result<Arc<User>, IdentifyError> {
-        let Some(hash) = account.hash.clone() else { return self.log_in_as_nobody(claim).await };
-        match self.verify(claim, directory, &claim.user, Proof::Hash(hash)).await? {
-            Checked::Right => Ok(Arc::clone(&account.user)),
+        let Some(hash) = account.hash else { return self.log_in_as_nobody(claim).await };
+        match self.verify(claim, directory, &claim.user, Proof::Hash(hash.into())).await? {
+            Checked::Right => account.user().ok_or(IdentifyError::WrongCredentials),
             Checked::Wrong | Checked::Unknown => Err(IdentifyError::WrongCredentials),
         }
     }
@@ -211,17 +209,17 @@ impl Directories {
     }
 
     /// The users of every file, each as the first directory that knows them has them.
-    pub fn known_users(&self) -> impl Iterator<Item = &Arc<User>> {
+    pub fn known_users(&self) -> impl Iterator<Item = Arc<User>> {
         let everybody = self.files().flat_map(|(_, accounts)| accounts.iter());
         let mut seen = HashSet::new();
-        everybody.map(|account| &account.user).filter(move |user| seen.insert(&user.name))
+        everybody.filter(move |account| seen.insert(account.name)).filter_map(|account| account.user())
     }
 
     /// The user of this name, and the directory that answers for them, without a password.
     pub async fn look_up(&self, name: &UserName) -> Result<Option<(Arc<str>, Arc<User>)>, Unavailable> {
         for directory in &self.list {
             let found = match &directory.source {
-                Source::File(accounts) => accounts.find(name).map(|account| Arc::clone(&account.user)),
+                Source::File(accounts) => accounts.find(name.as_str()).and_then(|account| account.user()),
                 Source::Ldap(ldap) => match ldap.fold(name.as_str()) {
                     Some(name) => ldap.user(&name, ldap.deadline()).await?.into(),
                     None => None,

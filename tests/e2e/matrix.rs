@@ -197,11 +197,8 @@ fn classify(success: bool, stderr: &str) -> Outcome {
 /// Who a caller is to the policy; `None` when it does not get that far.
 fn identity(caller: Caller) -> Option<Identity> {
     let user = |name: &str, groups: &[&str]| {
-        Some(Identity::User(std::sync::Arc::new(User {
-            name: UserName::parse(name).unwrap(),
-            groups: groups.iter().map(|group| GroupName::parse(group).unwrap()).collect(),
-            info: Default::default(),
-        })))
+        let groups = groups.iter().map(|group| GroupName::parse(group).unwrap());
+        Some(Identity::User(std::sync::Arc::new(User::new(UserName::parse(name).unwrap(), groups))))
     };
     match caller {
         Caller::Anonymous => Some(Identity::Anonymous),

@@ -97,7 +97,7 @@ impl<'a> Everybody<'a> {
     }
 
     /// Groups, and users whom no file knows.
-    fn add_named(&mut self, grant: &Grantee<'_>, place: Place, known: &[&Arc<User>]) {
+    fn add_named(&mut self, grant: &Grantee<'_>, place: Place, known: &[Arc<User>]) {
         let named = match (grant.subject, grant.bound) {
             (Subject::User(name), _) => name.as_str(),
             (Subject::PathUser, Some(name)) => name,

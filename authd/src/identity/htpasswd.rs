@@ -5,13 +5,13 @@
 //! comparison with clear text. What makes the file itself doubtful (a duplicate user, a line that is no
 //! entry) refuses the file.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use policy::document::{DocumentError, Position, RULES_LIMIT};
 use policy::identity::{GroupName, User, UserName};
 
-use super::accounts::{Account, Accounts};
+use super::accounts::{Accounts, Builder};
 use super::hash::{InvalidHash, StoredHash};
 
 /// Which groups each user is in.
@@ -31,7 +31,7 @@ pub fn parse(name: &str, bytes: &[u8], mut groups: Groups) -> Result<Read<Accoun
     let text = text(name, bytes)?;
     let mut seen = HashSet::new();
     let mut warnings = Vec::new();
-    let mut accounts = Vec::new();
+    let mut accounts = Builder::default();
     for (number, line) in entries(text) {
         let (user, rest) =
             line.split_once(':').ok_or_else(|| error(name, number, "this line is not `user:hash`"))?;
@@ -49,10 +49,10 @@ pub fn parse(name: &str, bytes: &[u8], mut groups: Groups) -> Result<Read<Accoun
         let hash = StoredHash::parse(rest.split(':').next().unwrap_or_default());
         warnings.extend(remark(&hash).map(|remark| format!("{name}:{number}: user `{user}`: {remark}")));
         let groups = groups.remove(&user).unwrap_or_default();
-        let user = User { name: user, groups, info: BTreeMap::new() };
-        accounts.push(Account { user: Arc::new(user), hash: hash.ok().map(Arc::new) });
+        let user = User { name: user, groups: groups.into(), info: Arc::default() };
+        accounts.add(user, hash.ok().as_ref()).map_err(|full| error(name, number, &full.to_string()))?;
     }
-    Ok(Read { content: Accounts::new(accounts), warnings })
+    Ok(Read { content: accounts.build(), warnings })
 }
 
 /// Reads the bytes of a groups file. A group may have several lines.
@@ -134,10 +134,10 @@ mod tests {
     }
 
     fn can_log_in(file: &Read<Accounts>, name: &str, password: &str) -> bool {
-        let account = file.content.find(&UserName::parse(name).unwrap());
-        account
-            .and_then(|account| account.hash.as_ref())
-            .is_some_and(|hash| hash.verify(password.as_bytes(), &mut Scratch::default()))
+        let hash = file.content.find(name).and_then(|account| account.hash);
+        hash.is_some_and(|hash| {
+            StoredHash::parse(hash).unwrap().verify(password.as_bytes(), &mut Scratch::default())
+        })
     }
 
     #[test]
@@ -195,7 +195,7 @@ mod tests {
                 .unwrap();
         let file =
             parse("passwords", format!("joe:{BCRYPT}\nbob:{BCRYPT}\n").as_bytes(), groups.content).unwrap();
-        let of = |name: &str| file.content.find(&UserName::parse(name).unwrap()).unwrap().user.groups.clone();
+        let of = |name: &str| file.content.find(name).unwrap().groups().clone();
         assert_eq!(of("joe").iter().map(GroupName::as_str).collect::<Vec<_>>(), ["admins", "dev ops"]);
         assert!(of("bob").is_empty());
     }

@@ -228,7 +228,7 @@ impl Ldap {
 
     async fn member(&self, person: &Person, deadline: Deadline) -> Result<Member, AskError> {
         let groups = groups::of(&self.sessions, &self.origin.config, person, deadline).await?;
-        let user = User { name: person.name.clone(), groups, info: person.info.clone() };
+        let user = User { info: person.info.clone().into(), ..User::new(person.name.clone(), groups) };
         Ok(Member::User(Arc::new(user)))
     }
 

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use actix_web::http::header::HeaderName;
-use policy::identity::{User, UserName};
+use policy::identity::User;
 
 use super::accounts::Accounts;
 use super::ldap::{Ldap, Member};
@@ -51,8 +51,7 @@ impl Directories {
 }
 
 fn known_to_file(accounts: &Accounts, name: &str) -> Option<Arc<User>> {
-    let name = UserName::parse(name).ok()?;
-    accounts.find(&name).map(|account| Arc::clone(&account.user))
+    accounts.find(name)?.user()
 }
 
 async fn known_to_ldap(

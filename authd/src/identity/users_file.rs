@@ -1,13 +1,12 @@
 //! `users.yaml`, the embedded default directory: users with their password hashes, groups and info.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use policy::document::{self, DocumentError, RULES_LIMIT, Version};
 use policy::identity::{GroupName, User, UserName};
 use serde::Deserialize;
 
-use super::accounts::{Account, Accounts};
+use super::accounts::{Accounts, Builder};
 use super::hash::StoredHash;
 
 /// Reads the bytes of a users file; `name` appears in errors.
@@ -16,7 +15,14 @@ pub fn parse(name: &str, bytes: &[u8]) -> Result<Accounts, DocumentError> {
     // its hash belongs, and errors end up in logs.
     let document: Document =
         document::parse(name, bytes, RULES_LIMIT).map_err(DocumentError::without_values)?;
-    Ok(Accounts::new(document.users.into_iter().map(|(name, entry)| entry.into_account(name))))
+    let mut accounts = Builder::default();
+    for (user, entry) in document.users {
+        let Entry { password, groups, info } = entry;
+        let user = User { name: user, groups: groups.into(), info: info.into() };
+        let added = accounts.add(user, password.as_ref());
+        added.map_err(|full| DocumentError::new(name, "users", None, full.to_string()))?;
+    }
+    Ok(accounts.build())
 }
 
 #[derive(Deserialize)]
@@ -37,13 +43,6 @@ struct Entry {
     info: BTreeMap<String, String>,
 }
 
-impl Entry {
-    fn into_account(self, name: UserName) -> Account {
-        let user = User { name, groups: self.groups, info: self.info };
-        Account { user: Arc::new(user), hash: self.password.map(Arc::new) }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -61,12 +60,12 @@ mod tests {
             "version: 1\nusers:\n  joe: {{ password: {HASH}, groups: [developers], info: {{ name: Joe }} }}\n  bot: {{}}\n"
         );
         let accounts = parse("users.yaml", text.as_bytes()).unwrap();
-        let joe = accounts.find(&UserName::parse("joe").unwrap()).unwrap();
-        assert!(joe.hash.as_ref().unwrap().verify(b"correct", &mut Scratch::default()));
-        assert!(joe.user.groups.contains(&GroupName::parse("developers").unwrap()));
-        assert_eq!(joe.user.info["name"], "Joe");
-        assert!(accounts.find(&UserName::parse("bot").unwrap()).unwrap().hash.is_none());
-        assert!(accounts.find(&UserName::parse("JOE").unwrap()).is_none());
+        let joe = accounts.find("joe").unwrap();
+        assert!(StoredHash::parse(joe.hash.unwrap()).unwrap().verify(b"correct", &mut Scratch::default()));
+        assert!(joe.groups().contains(&GroupName::parse("developers").unwrap()));
+        assert_eq!(joe.info()["name"], "Joe");
+        assert!(accounts.find("bot").unwrap().hash.is_none());
+        assert!(accounts.find("JOE").is_none());
     }
 
     #[test]

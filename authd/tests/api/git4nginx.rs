@@ -5,13 +5,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
-use std::sync::Arc;
 
 use authd::identity::users_file;
 use policy::Policy;
 use policy::access::Verdict;
 use policy::git_request::Access;
-use policy::identity::{Identity, UserName};
+use policy::identity::Identity;
 use policy::push::{self, Change, Push, Repository};
 use policy::ref_update::RefUpdate;
 use policy::repo_path::RepoPath;
@@ -202,8 +201,8 @@ fn compare(model: &Model) {
         let path = group.map_or_else(|| repo.to_owned(), |group| format!("{group}/{repo}"));
         let path = RepoPath::parse(&path).unwrap();
         for user in USERS {
-            let account = users.find(&UserName::parse(user).unwrap()).unwrap();
-            let caller = Identity::User(Arc::clone(&account.user));
+            let account = users.find(user).unwrap();
+            let caller = Identity::User(account.user().unwrap());
             let may = |access| matches!(policy.decide(&caller, &path, access), Verdict::Allow(_));
             let ours = (may(Access::Read), may(Access::Write));
             assert_eq!(

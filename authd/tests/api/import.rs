@@ -28,11 +28,10 @@ fn right(desk: &Desk, user: &str, groups: &[&str], repo: &str) -> &'static str {
     let policy = Policy::parse("policy.yaml", desk.read("new/policy.yaml").as_bytes()).unwrap();
     let caller = match user {
         "" => Identity::Anonymous,
-        _ => Identity::User(Arc::new(User {
-            name: UserName::parse(user).unwrap(),
-            groups: groups.iter().map(|group| GroupName::parse(group).unwrap()).collect(),
-            info: Default::default(),
-        })),
+        _ => {
+            let groups = groups.iter().map(|group| GroupName::parse(group).unwrap());
+            Identity::User(Arc::new(User::new(UserName::parse(user).unwrap(), groups)))
+        }
     };
     let repo = RepoPath::parse(repo).unwrap();
     let may = |access| matches!(policy.decide(&caller, &repo, access), Verdict::Allow(_));

@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use authd::identity::argon2id::Scratch;
+use authd::identity::hash::StoredHash;
 use authd::identity::{htpasswd, users_file};
 use authd::load;
-use policy::identity::UserName;
 
 fn sample(name: &str) -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../config").join(name)
@@ -25,7 +25,7 @@ fn every_sample_user_logs_in_with_the_password_the_file_tells() {
     let bytes = std::fs::read(sample("users.yaml")).unwrap();
     let accounts = users_file::parse("users.yaml", &bytes).unwrap();
     for name in ["james", "joe", "sydney", "guest"] {
-        let hash = accounts.find(&UserName::parse(name).unwrap()).unwrap().hash.clone().unwrap();
+        let hash = StoredHash::parse(accounts.find(name).unwrap().hash.unwrap()).unwrap();
         assert!(hash.verify(format!("{name}-demo").as_bytes(), &mut Scratch::default()), "{name}");
     }
 }
@@ -37,9 +37,10 @@ fn the_sample_password_and_groups_files_belong_together() {
     let read = htpasswd::parse("htpasswd", &bytes, groups.content).unwrap();
     assert_eq!((read.warnings, groups.warnings), (Vec::new(), Vec::<String>::new()));
     for (name, groups) in [("alice", 2), ("bob", 1)] {
-        let account = read.content.find(&UserName::parse(name).unwrap()).unwrap();
-        assert_eq!(account.user.groups.len(), groups, "{name}");
+        let account = read.content.find(name).unwrap();
+        assert_eq!(account.groups().len(), groups, "{name}");
         let password = format!("{name}-demo");
-        assert!(account.hash.clone().unwrap().verify(password.as_bytes(), &mut Scratch::default()), "{name}");
+        let hash = StoredHash::parse(account.hash.unwrap()).unwrap();
+        assert!(hash.verify(password.as_bytes(), &mut Scratch::default()), "{name}");
     }
 }

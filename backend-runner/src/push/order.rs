@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use policy::branch::LevelBranches;
@@ -82,10 +83,9 @@ impl Order {
     pub fn pusher(&self) -> Identity {
         match &self.user {
             None => Identity::Anonymous,
-            Some(name) => Identity::User(std::sync::Arc::new(User {
-                name: name.clone(),
-                groups: self.groups.iter().cloned().collect(),
-                info: self.info.clone(),
+            Some(name) => Identity::User(Arc::new(User {
+                info: self.info.clone().into(),
+                ..User::new(name.clone(), self.groups.iter().cloned())
             })),
         }
     }

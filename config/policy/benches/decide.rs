@@ -6,7 +6,6 @@
 #![allow(clippy::expect_used, reason = "a benchmark that cannot set itself up must stop")]
 #![allow(missing_docs, reason = "criterion generates the entry points")]
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::hint::black_box;
 use std::sync::Arc;
@@ -41,11 +40,8 @@ fn requests(rules: usize) -> Vec<(Identity, RepoPath)> {
     let repositories = rules / 2 - 1;
     let identity = |n: usize| {
         let groups = (0..10).map(|g| GroupName::parse(&format!("group{}", (n * 7 + g) % GROUPS)));
-        Identity::User(Arc::new(User {
-            name: UserName::parse(&format!("user{}", n % USERS)).expect("a valid name"),
-            groups: groups.map(|group| group.expect("a valid name")).collect(),
-            info: BTreeMap::new(),
-        }))
+        let name = UserName::parse(&format!("user{}", n % USERS)).expect("a valid name");
+        Identity::User(Arc::new(User::new(name, groups.map(|group| group.expect("a valid name")))))
     };
     let repo = |n: usize| {
         let team = 1 + n % repositories;

@@ -190,7 +190,7 @@ mod tests {
         let patterns: Vec<EmailPattern> = serde_yaml::from_str("['{email}', '*@bots.example.org']").unwrap();
         let rules = CommitRules { author_email: Some(&patterns), message: None };
         let joe = User {
-            info: BTreeMap::from([("email".to_owned(), "joe@example.org".to_owned())]),
+            info: BTreeMap::from([("email".to_owned(), "joe@example.org".to_owned())]).into(),
             ..user("joe", &[]).user().unwrap().clone()
         };
         for (address, accepted) in [

@@ -27,10 +27,10 @@ pub struct GroupName(Box<str>);
 pub struct User {
     /// The one name of this user.
     pub name: UserName,
-    /// Every group the user is in.
-    pub groups: BTreeSet<GroupName>,
+    /// Every group the user is in; whoever is in the same shares them.
+    pub groups: Arc<BTreeSet<GroupName>>,
     /// What else the directory says, for hooks: full name, e-mail address.
-    pub info: BTreeMap<String, String>,
+    pub info: Arc<BTreeMap<String, String>>,
 }
 
 /// The caller of one request.
@@ -107,6 +107,14 @@ impl GroupName {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl User {
+    /// A user of whom nothing but groups is known.
+    #[must_use]
+    pub fn new(name: UserName, groups: impl IntoIterator<Item = GroupName>) -> Self {
+        Self { name, groups: Arc::new(groups.into_iter().collect()), info: Arc::default() }
     }
 }
 

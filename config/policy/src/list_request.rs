@@ -155,11 +155,7 @@ impl ListDecision {
     pub fn identity(&self) -> Identity {
         match &self.user {
             None => Identity::Anonymous,
-            Some(name) => Identity::User(Arc::new(User {
-                name: name.clone(),
-                groups: self.groups.iter().cloned().collect(),
-                info: std::collections::BTreeMap::default(),
-            })),
+            Some(name) => Identity::User(Arc::new(User::new(name.clone(), self.groups.iter().cloned()))),
         }
     }
 

@@ -180,16 +180,12 @@ impl<'de> Deserialize<'de> for Subjects {
 pub(crate) mod tests {
     use super::*;
     use crate::identity::User;
-    use std::collections::BTreeMap;
     use std::sync::Arc;
 
     /// A user in these groups.
     pub(crate) fn user(name: &str, groups: &[&str]) -> Identity {
-        Identity::User(Arc::new(User {
-            name: UserName::parse(name).unwrap(),
-            groups: groups.iter().map(|group| GroupName::parse(group).unwrap()).collect(),
-            info: BTreeMap::new(),
-        }))
+        let groups = groups.iter().map(|group| GroupName::parse(group).unwrap());
+        Identity::User(Arc::new(User::new(UserName::parse(name).unwrap(), groups)))
     }
 
     fn subjects(texts: &[&str]) -> Subjects {

@@ -2,7 +2,6 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use policy::Policy;
@@ -31,9 +30,8 @@ const REPOSITORIES: [&str; 12] = [
 /// One caller for each way the sample can name somebody.
 fn callers() -> Vec<Identity> {
     let user = |name: &str, group: Option<&str>| {
-        let groups = group.map(|group| GroupName::parse(group).unwrap()).into_iter().collect();
-        let name = UserName::parse(name).unwrap();
-        Identity::User(Arc::new(User { name, groups, info: BTreeMap::new() }))
+        let group = group.map(|group| GroupName::parse(group).unwrap());
+        Identity::User(Arc::new(User::new(UserName::parse(name).unwrap(), group)))
     };
     let named = ["joe", "james", "sydney", "kim", "stranger"].map(|name| user(name, None));
     let members = ["developers", "managers", "security"].map(|group| user("member", Some(group)));

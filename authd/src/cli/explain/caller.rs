@@ -1,6 +1,5 @@
 //! Who the caller of an explained request is, and which file says so.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use policy::identity::{GroupName, Identity, User, UserName};
@@ -68,8 +67,7 @@ impl Caller {
 }
 
 fn made_up(name: &UserName, groups: &[GroupName]) -> Identity {
-    let groups: BTreeSet<_> = groups.iter().cloned().collect();
-    Identity::User(Arc::new(User { name: name.clone(), groups, info: BTreeMap::new() }))
+    Identity::User(Arc::new(User::new(name.clone(), groups.iter().cloned())))
 }
 
 /// The files of one directory.

@@ -142,9 +142,8 @@ impl<'p> Both<'p> {
             Subject::Group(group) => (self.stranger.as_str(), Some(group.clone())),
             Subject::PathUser => (self.path_user.as_str(), None),
         };
-        let groups = group.into_iter().collect();
         match UserName::parse(name) {
-            Ok(name) => Identity::User(Arc::new(User { name, groups, info: BTreeMap::new() })),
+            Ok(name) => Identity::User(Arc::new(User::new(name, group))),
             // All of them are names of users; whoever is not can do no more than anybody.
             Err(_) => Identity::Anonymous,
         }
