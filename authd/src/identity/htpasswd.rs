@@ -5,6 +5,7 @@
 //! comparison with clear text. What makes the file itself doubtful (a duplicate user, a line that is no
 //! entry) refuses the file.
 
+use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
@@ -30,7 +31,7 @@ pub struct Read<T> {
 pub fn parse(name: &str, bytes: &[u8], mut groups: Groups) -> Result<Read<Accounts>, DocumentError> {
     let text = text(name, bytes)?;
     let mut seen = HashSet::new();
-    let mut warnings = Vec::new();
+    let mut warnings = Warnings::default();
     let mut accounts = Builder::default();
     for (number, line) in entries(text) {
         let (user, rest) =
@@ -39,27 +40,27 @@ pub fn parse(name: &str, bytes: &[u8], mut groups: Groups) -> Result<Read<Accoun
             return Err(error(name, number, &format!("duplicate user `{}`", user.escape_debug())));
         }
         let Ok(user) = UserName::parse(user) else {
-            warnings.push(format!(
-                "{name}:{number}: `{}` is not a user name: cannot log in",
-                user.escape_debug()
-            ));
+            let user = user.escape_debug();
+            warnings.add(|| format!("{name}:{number}: `{user}` is not a user name: cannot log in"));
             continue;
         };
         // Apache and nginx ignore what follows a second colon.
         let hash = StoredHash::parse(rest.split(':').next().unwrap_or_default());
-        warnings.extend(remark(&hash).map(|remark| format!("{name}:{number}: user `{user}`: {remark}")));
+        if let Some(remark) = remark(&hash) {
+            warnings.add(|| format!("{name}:{number}: user `{user}`: {remark}"));
+        }
         let groups = groups.remove(&user).unwrap_or_default();
         let user = User { name: user, groups: groups.into(), info: Arc::default() };
         accounts.add(user, hash.ok().as_ref()).map_err(|full| error(name, number, &full.to_string()))?;
     }
-    Ok(Read { content: accounts.build(), warnings })
+    Ok(Read { content: accounts.build(), warnings: warnings.of(name) })
 }
 
 /// Reads the bytes of a groups file. A group may have several lines.
 pub fn parse_groups(name: &str, bytes: &[u8]) -> Result<Read<Groups>, DocumentError> {
     let text = text(name, bytes)?;
     let mut groups = Groups::new();
-    let mut warnings = Vec::new();
+    let mut warnings = Warnings::default();
     for (number, line) in entries(text) {
         let (group, members) =
             line.split_once(':').ok_or_else(|| error(name, number, "this line is not `group: user user`"))?;
@@ -68,21 +69,41 @@ pub fn parse_groups(name: &str, bytes: &[u8]) -> Result<Read<Groups>, DocumentEr
         for member in members.split_ascii_whitespace() {
             match UserName::parse(member) {
                 Ok(user) => _ = groups.entry(user).or_default().insert(group.clone()),
-                Err(_) => {
-                    warnings.push(format!("{name}:{number}: `{}` is not a user name", member.escape_debug()))
-                }
+                Err(_) => warnings
+                    .add(|| format!("{name}:{number}: `{}` is not a user name", member.escape_debug())),
             }
         }
     }
-    Ok(Read { content: groups, warnings })
+    Ok(Read { content: groups, warnings: warnings.of(name) })
 }
 
+/// What is odd about lines of a file: the first, and how many more. Nobody reads one for each of a million old hashes.
+#[derive(Debug, Default)]
+struct Warnings {
+    first: Vec<String>,
+    more: usize,
+}
+
+impl Warnings {
+    fn add(&mut self, text: impl FnOnce() -> String) {
+        if self.first.len() < TOLD { self.first.push(text()) } else { self.more += 1 }
+    }
+
+    fn of(self, name: &str) -> Vec<String> {
+        let more = (self.more > 0).then(|| format!("{name}: and {} more lines like these", self.more));
+        self.first.into_iter().chain(more).collect()
+    }
+}
+
+/// How many odd lines of a file are told one by one.
+const TOLD: usize = 100;
+
 /// What to tell about a hash: that it cannot be used, or that it is weak.
-fn remark(hash: &Result<StoredHash, InvalidHash>) -> Option<String> {
+fn remark(hash: &Result<StoredHash, InvalidHash>) -> Option<Cow<'static, str>> {
     match hash {
-        Err(error) => Some(format!("{error}; this user cannot log in")),
+        Err(error) => Some(format!("{error}; this user cannot log in").into()),
         Ok(hash) if hash.is_weak() => {
-            Some("the password hash is weak: make a new one with `htpasswd -B`".to_owned())
+            Some("the password hash is weak: make a new one with `htpasswd -B`".into())
         }
         Ok(_) => None,
     }
@@ -167,6 +188,15 @@ mod tests {
             file.warnings,
             ["passwords:2: user `ann`: the password hash is weak: make a new one with `htpasswd -B`"]
         );
+    }
+
+    #[test]
+    fn of_many_odd_lines_the_first_are_told_and_how_many_more() {
+        let text: String = (0..150).map(|number| format!("user{number}:{SHA}\n")).collect();
+        let file = read(&text);
+        assert_eq!((file.content.len(), file.warnings.len()), (150, TOLD + 1));
+        assert!(file.warnings[TOLD - 1].starts_with("passwords:100: user `user99`: "));
+        assert_eq!(file.warnings[TOLD], "passwords: and 50 more lines like these");
     }
 
     #[test]
