@@ -12,6 +12,9 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::unix::pipe;
 
+/// How much is read at once of a pipe that is not watched.
+const AT_FIRST: usize = 4 * 1024;
+
 /// What a child writes. Read on the runtime that owns the child.
 #[derive(Debug)]
 pub struct Output(State);
@@ -71,7 +74,8 @@ impl AsyncRead for Output {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         if let State::Quiet(_) = self.0 {
-            if let Some(count) = self.read_now(buffer.initialize_unfilled())? {
+            let most = buffer.remaining().min(AT_FIRST);
+            if let Some(count) = self.read_now(buffer.initialize_unfilled_to(most))? {
                 buffer.advance(count);
                 return Poll::Ready(Ok(()));
             }

@@ -61,7 +61,7 @@ pub(super) async fn relay(
     download: &mut download::Sender,
     moved: &Moved,
 ) -> Ending {
-    let mut buffer = BytesMut::with_capacity(READ);
+    let mut buffer = BytesMut::new();
     let most = if let Answer::Page(rules) = &answer { rules.most } else { u64::MAX };
     let first = tokio::select! {
         first = begin(stdout, group, answer, &mut buffer, moved) => first,
@@ -265,6 +265,12 @@ async fn follow(stdout: &mut Stdout, group: &Group, buffer: &mut BytesMut) -> st
 
 /// Reads once; `Ok(0)` is the end. A process that outlives the leader by [`GRACE`] without a word cannot hold up that end.
 async fn read(stdout: &mut Stdout, group: &Group, buffer: &mut BytesMut) -> std::io::Result<usize> {
+    // What a child said while it was not watched is little, and memory that was never touched costs more than the reading.
+    if !stdout.pipe.is_watched()
+        && let Some(length) = stdout.read_now(buffer)?
+    {
+        return Ok(length);
+    }
     buffer.reserve(READ);
     let before = buffer.len();
     tokio::select! {

@@ -1,4 +1,4 @@
-//! The null client: sends the same request over and over on kept connections, reads answers to their end and throws them away.
+//! The null client: sends the same requests over and over, reads answers to their end and throws them away.
 //!
 //! It is closed-loop: each connection has one request under way. It costs as little as it can, because it shares the machine
 //! with what it measures. An answer that is cut off, has another status or another length than the first ends the run.
@@ -16,10 +16,12 @@ use crate::world::World;
 /// What to send, and how.
 #[derive(Clone, Debug)]
 pub(crate) struct Load {
-    /// The whole request.
-    pub(crate) request: Vec<u8>,
+    /// Whole requests, one after the other: what one command asks.
+    pub(crate) visit: Vec<Vec<u8>>,
+    /// Whether each visit has a connection of its own, as commands have; else connections are kept.
+    pub(crate) connects: bool,
     pub(crate) connections: usize,
-    /// No more than this many, and no longer than this.
+    /// No more than this many visits, and no longer than this.
     pub(crate) requests: usize,
     pub(crate) time: Duration,
     /// Whether an answer has to end with git's flush packet.
@@ -46,6 +48,11 @@ pub(crate) struct Answer {
 }
 
 impl Load {
+    /// The same request on kept connections, with answers that end with a flush packet.
+    pub(crate) fn of(request: Vec<u8>, connections: usize, requests: usize, time: Duration) -> Self {
+        Self { visit: vec![request], connects: false, connections, requests, time, flushed: true }
+    }
+
     /// Sends until the number or the time is reached.
     pub(crate) fn run(&self, address: SocketAddr) -> Result<Done> {
         let (next, deadline) = (AtomicUsize::new(0), Instant::now() + self.time);
@@ -70,10 +77,20 @@ impl Load {
         let mut connection = Connection::open(address)?;
         let mut done = Done::default();
         while next.fetch_add(1, Ordering::Relaxed) < self.requests && Instant::now() < deadline {
-            let answer = connection.exchange(&self.request)?;
-            ensure!(answer.status == 200, "status {}", answer.status);
-            ensure!(!self.flushed || &answer.tail == b"0000", "the answer does not end with a flush packet");
-            done = Done { requests: done.requests + 1, length: answer.length };
+            if self.connects {
+                connection.close();
+            }
+            let mut length = 0;
+            for request in &self.visit {
+                let answer = connection.exchange(request)?;
+                ensure!(answer.status == 200, "status {}", answer.status);
+                ensure!(
+                    !self.flushed || &answer.tail == b"0000",
+                    "an answer does not end with a flush packet"
+                );
+                length += answer.length;
+            }
+            done = Done { requests: done.requests + 1, length };
         }
         Ok(done)
     }
@@ -105,6 +122,11 @@ impl Connection {
             self.stream = None;
         }
         Ok(answer)
+    }
+
+    /// The next exchange gets a new connection.
+    pub(crate) fn close(&mut self) {
+        self.stream = None;
     }
 
     /// Sends a request and leaves its answer for later.

@@ -72,11 +72,13 @@ const STORM: (f64, f64) = (1.0 / 50.0, 1.0 / 75.0);
 const UNCACHED: (f64, f64) = (1.15, 1.05);
 const PUSHED: (f64, f64) = (0.55, 0.55);
 
-const PROMISES: [Promise; 17] = [
+const PROMISES: [Promise; 19] = [
     answers("auth: requests/s of in-nginx 204 over a socket", "auth", ("authd", "auth-stub"), (0.80, 0.95)),
     costs("info/refs: CPU of fcgiwrap", "info/refs", FCGIWRAP, REPLAYED),
     costs("info/refs: CPU of Apache", "info/refs", APACHE, REPLAYED),
     costs("ls-refs: CPU of fcgiwrap", "ls-refs", FCGIWRAP, REPLAYED),
+    costs("ls-remote, null client: CPU of fcgiwrap", "ls-remote, null client", FCGIWRAP, REPLAYED),
+    costs("ls-remote, null client: CPU of Apache", "ls-remote, null client", APACHE, REPLAYED),
     costs("ls-remote: CPU of fcgiwrap", "ls-remote", FCGIWRAP, REPLAYED),
     costs("ls-remote: CPU of Apache", "ls-remote", APACHE, REPLAYED),
     costs("no-op fetch: CPU of fcgiwrap", "no-op fetch", FCGIWRAP, REPLAYED),

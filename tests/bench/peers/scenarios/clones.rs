@@ -25,7 +25,7 @@ pub(super) fn uncached(scene: &mut Scene<'_>) -> Result<()> {
         let file = scene.world.file(&format!("fetch-{repository}"));
         fs::write(&file, &body)?;
         let request = load::post(repository, "git-upload-pack", &body);
-        let load = Load { request, connections, requests, time: Duration::from_secs(20), flushed: true };
+        let load = Load::of(request, connections, requests, Duration::from_secs(20));
         let mut entries: Vec<Entry<'_>> = [Kind::GitwardUncached, Kind::Fcgiwrap, Kind::Apache]
             .into_iter()
             .filter(|kind| kind.missing().is_none())
@@ -61,9 +61,7 @@ pub(super) fn storm(scene: &mut Scene<'_>) -> Result<()> {
         move |contender: &mut Contender, round: usize| {
             let body = bodies::fetch(&commits[round % commits.len()], Some(1));
             let request = load::post("large.git", "git-upload-pack", &body);
-            let time = Duration::from_secs(300);
-            Load { request, connections: clones, requests: clones, time, flushed: true }
-                .run(contender.address()?)
+            Load::of(request, clones, clones, Duration::from_secs(300)).run(contender.address()?)
         }
     };
     let entries: Vec<Entry<'_>> = scene
@@ -101,13 +99,7 @@ pub(super) fn hits(scene: &mut Scene<'_>) -> Result<()> {
         fs::write(scene.world.file("captured/large"), bytes)?;
     }
     let clones = if scene.quick { 4 } else { 40 };
-    let load = |request: Vec<u8>, requests| Load {
-        request,
-        connections: 4,
-        requests,
-        time: Duration::from_secs(20),
-        flushed: true,
-    };
+    let load = |request: Vec<u8>, requests| Load::of(request, 4, requests, Duration::from_secs(20));
     let entries = [
         sending(Kind::Gitward, load(request.clone(), clones)),
         sending(Kind::StaticFile, load(load::get("/large"), clones)),

@@ -1,4 +1,4 @@
-//! The small requests that every fetch begins with, from the null client and from git itself.
+//! The small requests that every fetch begins with, alone and together, from the null client and from git itself.
 
 use std::path::PathBuf;
 
@@ -8,7 +8,7 @@ use harness::git::Git;
 use super::{Scene, sending};
 use crate::bodies;
 use crate::contender::Contender;
-use crate::load::{self, Connection, Done};
+use crate::load::{self, Connection, Done, Load};
 use crate::measure::Entry;
 use crate::servers::Kind;
 use crate::world::{PASSWORD, USER};
@@ -35,7 +35,19 @@ pub(super) fn requests(scene: &mut Scene<'_>) -> Result<()> {
         let entries: Vec<_> = scene.servers().into_iter().map(|kind| sending(kind, load.clone())).collect();
         scene.compare(name, &entries)?;
     }
-    Ok(())
+    all_of_a_command(scene)
+}
+
+/// What `git ls-remote` asks on the connection it makes, as many at a time as the server can answer; a fetch that finds nothing
+/// new asks the same two things.
+fn all_of_a_command(scene: &mut Scene<'_>) -> Result<()> {
+    let visit = vec![
+        load::get(&bodies::advertisement("small.git")),
+        load::post("small.git", "git-upload-pack", &bodies::ls_refs()),
+    ];
+    let load = Load { visit, connects: true, ..scene.load(Vec::new(), true) };
+    let entries: Vec<_> = scene.servers().into_iter().map(|kind| sending(kind, load.clone())).collect();
+    scene.compare("ls-remote, null client", &entries)
 }
 
 /// `git ls-remote`, and `git fetch` when there is nothing new.
