@@ -14,6 +14,7 @@ mod inflate;
 mod moved;
 mod relay;
 mod stderr;
+mod stdout;
 pub mod upload;
 pub mod whole;
 
@@ -32,8 +33,8 @@ use self::head::Pending;
 pub use self::head::{HeadSender, NoHead};
 use self::moved::Moved;
 pub use self::relay::Answer;
-use self::relay::Stdout;
 pub use self::stderr::Complaints;
+use self::stdout::Stdout;
 
 /// What decides how long a child may run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,28 +4,19 @@
 
 use bytes::{Bytes, BytesMut};
 use futures_util::FutureExt;
-use tokio::io::AsyncReadExt;
-use tokio::time::sleep;
 
 use super::head::Pending;
 use super::moved::Moved;
+use super::stdout::Stdout;
 use super::{Ending, download};
 use crate::cgi::response::{self, Head, ResponseError};
-use crate::child::{Exit, GRACE, Group, Output};
-use crate::push::status::Status;
+use crate::child::{Exit, Group};
 use crate::web::answer::PageRules;
-
-/// How much is read from a child at once.
-const READ: usize = 64 * 1024;
-
-/// Less than this at once waits a moment for what follows: git writes small answers and its progress in pieces of a few bytes, and
-/// each would go through three processes.
-const LITTLE: usize = 4 * 1024;
 
 /// How much of an answer is held back while the request's body is still arriving. nginx passes no more of a body on once it
 /// has seen an answer's head, and git starts to answer a push before it has read it; but a git that is not heard for long
 /// would stop reading.
-const HELD: usize = 1 << 20;
+pub(super) const HELD: usize = 1 << 20;
 
 /// Where the head of the answer comes from.
 #[derive(Debug)]
@@ -43,12 +34,6 @@ pub enum Answer {
         /// Whether a child that fails without a word has answered all the same, as `http-backend` sees it.
         may_be_silent: bool,
     },
-}
-
-/// Where the answer comes from, and who listens to it on its way.
-pub(super) struct Stdout {
-    pipe: Output,
-    status: Option<Status>,
 }
 
 /// Passes the answer on until its end and the leader's. The head goes out before anything is waited for; an answer that ends
@@ -91,7 +76,7 @@ pub(super) async fn relay(
         }
         let read = tokio::select! {
             biased;
-            read = read_on(stdout, group, &mut buffer) => read,
+            read = stdout.read_on(group, &mut buffer) => read,
             () = download.closed() => return Ending::ClientGone,
         };
         match read {
@@ -140,7 +125,7 @@ async fn begin(
 ) -> Result<(Head, bool), Ending> {
     let (head, more) = first_word(stdout, group, answer, buffer).await?;
     hold(stdout, group, buffer, moved).await.map_err(Ending::Broken)?;
-    let more = more && follow(stdout, group, buffer).await.map_err(Ending::Broken)?;
+    let more = more && stdout.follow(group, buffer).await.map_err(Ending::Broken)?;
     Ok((head, more))
 }
 
@@ -156,7 +141,7 @@ async fn hold(
         tokio::select! {
             biased;
             () = moved.body_end() => break,
-            read = read(stdout, group, buffer), if !complete => complete = read? == 0,
+            read = stdout.read(group, buffer), if !complete => complete = read? == 0,
         }
     }
     Ok(())
@@ -177,7 +162,7 @@ async fn first_word(
         Answer::Plain { head, preamble, may_be_silent } => (head, preamble, may_be_silent),
     };
     buffer.extend_from_slice(preamble);
-    if read(stdout, group, buffer).await.map_err(Ending::Broken)? > 0 {
+    if stdout.read(group, buffer).await.map_err(Ending::Broken)? > 0 {
         return Ok((head, true));
     }
     match group.exited().await {
@@ -194,7 +179,7 @@ async fn read_head(
     parse: impl Fn(&[u8], bool) -> Result<Option<(Head, usize)>, ResponseError>,
 ) -> Result<(Head, bool), Ending> {
     loop {
-        let count = read(stdout, group, buffer).await.map_err(Ending::Broken)?;
+        let count = stdout.read(group, buffer).await.map_err(Ending::Broken)?;
         match parse(buffer, count == 0) {
             Ok(Some((head, length))) => {
                 let _ = buffer.split_to(length);
@@ -203,83 +188,5 @@ async fn read_head(
             Ok(None) => {}
             Err(error) => return Err(Ending::BadHead(error)),
         }
-    }
-}
-
-impl Stdout {
-    pub(super) fn new(pipe: Output, status: Option<Status>) -> Self {
-        Self { pipe, status }
-    }
-
-    fn listen(&mut self, bytes: &[u8]) {
-        if let Some(status) = &mut self.status {
-            status.follow(bytes);
-        }
-    }
-
-    /// Reads what is there, if anything; `Some(0)` is the end.
-    fn read_now(&mut self, buffer: &mut BytesMut) -> std::io::Result<Option<usize>> {
-        let before = buffer.len();
-        buffer.resize(before + LITTLE, 0);
-        let read = self.pipe.read_now(&mut buffer[before..]);
-        let length = if let Ok(Some(length)) = &read { *length } else { 0 };
-        buffer.truncate(before + length);
-        self.listen(&buffer[before..]);
-        read
-    }
-
-    /// What git reported; what it had said when it was ended counts, though nobody took it. A pipe holds no more than [`HELD`].
-    pub(super) fn drain(mut self) -> Option<Status> {
-        let mut buffer = [0; 4096];
-        for _ in 0..HELD / buffer.len() {
-            match self.status.is_some().then(|| self.pipe.read_now(&mut buffer)) {
-                Some(Ok(Some(length @ 1..))) => self.listen(&buffer[..length]),
-                _ => break,
-            }
-        }
-        self.status
-    }
-}
-
-/// Reads the next of the answer, and what follows it if it is a little; `false` at the end.
-async fn read_on(stdout: &mut Stdout, group: &Group, buffer: &mut BytesMut) -> std::io::Result<bool> {
-    Ok(read(stdout, group, buffer).await? > 0 && follow(stdout, group, buffer).await?)
-}
-
-/// Gives a child that has said a little time for what follows, and reads what is there; `false` at the end.
-async fn follow(stdout: &mut Stdout, group: &Group, buffer: &mut BytesMut) -> std::io::Result<bool> {
-    if buffer.len() < LITTLE {
-        group.quiet().await;
-    } else if stdout.pipe.is_watched() {
-        return Ok(true);
-    }
-    while buffer.len() < READ {
-        match stdout.read_now(buffer)? {
-            Some(0) => return Ok(false),
-            Some(_) => {}
-            None => break,
-        }
-    }
-    Ok(true)
-}
-
-/// Reads once; `Ok(0)` is the end. A process that outlives the leader by [`GRACE`] without a word cannot hold up that end.
-async fn read(stdout: &mut Stdout, group: &Group, buffer: &mut BytesMut) -> std::io::Result<usize> {
-    // What a child said while it was not watched is little, and memory that was never touched costs more than the reading.
-    if !stdout.pipe.is_watched()
-        && let Some(length) = stdout.read_now(buffer)?
-    {
-        return Ok(length);
-    }
-    buffer.reserve(READ);
-    let before = buffer.len();
-    tokio::select! {
-        biased;
-        read = stdout.pipe.read_buf(buffer) => {
-            let length = read?;
-            stdout.listen(&buffer[before..]);
-            Ok(length)
-        }
-        () = async { group.exited().await; sleep(GRACE).await } => Ok(0),
     }
 }
