@@ -55,7 +55,7 @@ fn of_accounts(old: &Accounts, new: &Accounts) -> Vec<String> {
 
 fn of_account(old: Account<'_>, new: Account<'_>) -> Option<String> {
     let mut parts = Vec::new();
-    if old.hash != new.hash {
+    if !old.has_hash_of(&new) {
         parts.push("another password".to_owned());
     }
     let groups = difference(old.groups(), new.groups());

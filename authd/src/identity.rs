@@ -25,6 +25,7 @@ use crate::credentials::{Credentials, Password};
 use crate::network::Client;
 use crate::request::{AuthRequest, Vouched};
 use accounts::{Account, Accounts};
+use hash::HashText;
 use ldap::{Checked, Ldap, Member, Unavailable};
 use login::{Login, LoginError, Logins, Proof};
 use upstream::Upstream;
@@ -34,7 +35,7 @@ use upstream::Upstream;
 pub struct Directories {
     list: Vec<Directory>,
     /// What the passwords of unknown users are verified against. Without it nobody has a password.
-    decoy: Option<Arc<str>>,
+    decoy: Option<HashText>,
     cache: CacheConfig,
     failures: FailuresConfig,
 }
@@ -137,8 +138,8 @@ impl Directories {
         directory: &Arc<str>,
         account: Account<'_>,
     ) -> Result<Arc<User>, IdentifyError> {
-        let Some(hash) = account.hash else { return self.log_in_as_nobody(claim).await };
-        match self.verify(claim, directory, &claim.user, Proof::Hash(hash.into())).await? {
+        let Some(hash) = account.hash() else { return self.log_in_as_nobody(claim).await };
+        match self.verify(claim, directory, &claim.user, Proof::Hash(hash)).await? {
             Checked::Right => account.user().ok_or(IdentifyError::WrongCredentials),
             Checked::Wrong | Checked::Unknown => Err(IdentifyError::WrongCredentials),
         }
@@ -167,7 +168,7 @@ impl Directories {
     /// Who is unknown or has no password costs as much time as who has.
     async fn log_in_as_nobody(&self, claim: &Claim<'_>) -> Result<Arc<User>, IdentifyError> {
         if let Some(decoy) = &self.decoy {
-            self.verify(claim, &UNKNOWN.into(), &claim.user, Proof::Decoy(Arc::clone(decoy))).await?;
+            self.verify(claim, &UNKNOWN.into(), &claim.user, Proof::Decoy(decoy.clone())).await?;
         }
         Err(IdentifyError::WrongCredentials)
     }

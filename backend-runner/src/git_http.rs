@@ -27,7 +27,7 @@ use policy::decision::{self, Decision, Permitted, VerifyError};
 use policy::git_request::Service;
 use tokio::time::Instant;
 
-use self::body::RequestBody;
+use self::body::{Bounds, RequestBody};
 use self::find::Found;
 pub use self::front::Front;
 use self::kept::{Asked, Kept};
@@ -84,9 +84,8 @@ async fn serve(
         return Ok(file.hand_over(decision, runner, started));
     }
     let rules = push::rules(runner, decision).await?;
-    let (length, patience) = (announced_length(request), config.limits.patience.idle);
-    let enter = || runner.limits.enter(decision);
-    let body = RequestBody::take(body, service, headers, (limit, length), patience, enter).await?;
+    let bounds = Bounds { limit, announced: announced_length(request), idle: config.limits.patience.idle };
+    let body = RequestBody::take(body, service, headers, bounds, || runner.limits.enter(decision)).await?;
     let headers = body.headers_for_git(headers);
     let accel = dumb::is_for_nginx(request);
     let connection = request.conn_data::<Connection>();

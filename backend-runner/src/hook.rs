@@ -6,6 +6,7 @@
 //! watch the clock or feed a pipe: it must start and end within a few milliseconds.
 
 mod ancestry;
+mod clock;
 mod commits;
 mod content;
 mod external;

@@ -140,6 +140,7 @@ pub async fn exchange(
     let deadline = Instant::now() + patience.request;
 
     let hear = async {
+        // Most have ended by then, and there is nothing to wait for.
         group.quiet().await;
         tokio::select! {
             ending = relay::relay(&mut stdout, &group, answer, &mut head, &mut download, &moved) => ending,
@@ -154,14 +155,7 @@ pub async fn exchange(
         () = stop.cancelled() => Ending::Stopped,
     };
     let complete = matches!(ending, Ending::Finished(Exit::Code(_)));
-    let mut copy = None;
-    if complete {
-        copy = download.end();
-        head.send();
-    } else {
-        drop(download);
-    }
-    head.give_up(ending.no_head());
+    let (ending, copy) = tell(ending, &mut head, download);
     let rest = complaints.collect(&mut stderr);
     let exit = if complete { group.finish(rest).await } else { group.terminate(rest).await };
     // Held until here: see the first rule above.
@@ -176,6 +170,19 @@ pub async fn exchange(
         complaints,
         status: stdout.drain(),
     }
+}
+
+/// Tells the HTTP side how it ended; gives back the copy of an answer that is complete.
+fn tell(ending: Ending, head: &mut Pending, download: download::Sender) -> (Ending, Option<Copied>) {
+    let Ending::Finished(Exit::Code(_)) = ending else {
+        head.give_up(ending.no_head());
+        return (ending, None);
+    };
+    // The end goes first: who gets the head finds it.
+    let copy = download.end();
+    let ending = if head.send() { ending } else { Ending::ClientGone };
+    head.give_up(ending.no_head());
+    (ending, copy)
 }
 
 impl Ending {

@@ -181,7 +181,7 @@ fn through(stack: &Stack, shape: &Shape) -> Seen {
     let mut request =
         shape.headers.iter().fold(request, |request, (name, value)| request.header(name, value));
     if shape.chunked {
-        request = request.header("Transfer-Encoding", "chunked").body(&chunks(&shape.body));
+        request = request.header("Transfer-Encoding", "chunked").body(&harness::message::chunks(&shape.body));
     } else if shape.method == "POST" {
         request = request.header("Content-Length", &shape.body.len().to_string()).body(&shape.body);
     }
@@ -189,17 +189,6 @@ fn through(stack: &Stack, shape: &Shape) -> Seen {
     let mut seen = Seen { status: response.status, ..Seen::default() };
     response.headers.iter().for_each(|(name, value)| seen.note(name, value));
     Seen { body: response.body, ..seen }
-}
-
-fn chunks(body: &[u8]) -> Vec<u8> {
-    let mut framed = Vec::new();
-    for part in body.chunks(1 << 16) {
-        framed.extend(format!("{:x}\r\n", part.len()).bytes());
-        framed.extend_from_slice(part);
-        framed.extend_from_slice(b"\r\n");
-    }
-    framed.extend_from_slice(b"0\r\n\r\n");
-    framed
 }
 
 /// Copies a directory with everything in it.

@@ -40,6 +40,12 @@ impl Request {
         Self { body: body.to_vec(), ..request.header("Content-Length", &body.len().to_string()) }
     }
 
+    /// `POST` of `body` in chunks, without a length.
+    pub fn post_in_chunks(target: &str, content_type: &str, body: &[u8]) -> Self {
+        let request = Self::new("POST", target).header("Content-Type", content_type);
+        Self { body: chunks(body), ..request.header("Transfer-Encoding", "chunked") }
+    }
+
     /// Adds a header field.
     pub fn header(mut self, name: &str, value: &str) -> Self {
         self.head.push_str(&format!("{name}: {value}\r\n"));
@@ -106,4 +112,16 @@ pub(crate) fn parse_head(head: &str) -> Result<(u16, Vec<(String, String)>)> {
         .map(|field| field.map(|(name, value)| (name.to_owned(), value.trim().to_owned())))
         .collect::<Result<_>>()?;
     Ok((status.with_context(|| format!("status line {line:?}"))?, headers))
+}
+
+/// The body in chunks of at most 64 KiB, RFC 9112 7.1.
+pub fn chunks(body: &[u8]) -> Vec<u8> {
+    let mut framed = Vec::new();
+    for part in body.chunks(1 << 16) {
+        framed.extend(format!("{:x}\r\n", part.len()).bytes());
+        framed.extend_from_slice(part);
+        framed.extend_from_slice(b"\r\n");
+    }
+    framed.extend_from_slice(b"0\r\n\r\n");
+    framed
 }

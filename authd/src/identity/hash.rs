@@ -6,6 +6,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -23,6 +24,10 @@ pub struct StoredHash {
     text: Box<str>,
     form: Form,
 }
+
+/// A hash as it is written: what a file holds, until it has to be verified.
+#[derive(Clone, PartialEq, Eq)]
+pub struct HashText(Arc<str>);
 
 /// How costly a hash is to verify: two hashes of the same kind take the same time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -66,6 +71,34 @@ enum Form {
     Bcrypt { cost: u32 },
     Apr1(Apr1),
     Sha1([u8; 20]),
+}
+
+// === impl HashText ===
+
+impl HashText {
+    /// Takes a text as it is.
+    pub fn new(text: &str) -> Self {
+        Self(text.into())
+    }
+
+    /// The hash to verify with.
+    ///
+    /// # Errors
+    /// When it cannot be used. What stands in a file was found to be usable when that was read.
+    pub fn parse(&self) -> Result<StoredHash, InvalidHash> {
+        StoredHash::parse(&self.0)
+    }
+
+    /// The text.
+    pub(super) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for HashText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("HashText")
+    }
 }
 
 // === impl StoredHash ===
@@ -247,6 +280,7 @@ mod tests {
     #[test]
     fn a_hash_does_not_print_itself() {
         assert_eq!(format!("{:?}", StoredHash::parse(BCRYPT).unwrap()), "StoredHash(Bcrypt { cost: 5 })");
+        assert_eq!(format!("{:?}", HashText::new(BCRYPT)), "HashText");
     }
 
     #[test]

@@ -1,11 +1,10 @@
 //! Apache's htpasswd files (`user:hash`) and group files (`group: user user`), as mod_authn_file and
 //! mod_authz_groupfile read them.
 //!
-//! A line whose hash or name cannot be used locks that user out and is reported; it never becomes a
-//! comparison with clear text. What makes the file itself doubtful (a duplicate user, a line that is no
+//! A line whose hash or name cannot be used locks that user out and is reported, of many the
+//! first; it never becomes a comparison with clear text. What makes the file itself doubtful (a duplicate user, a line that is no
 //! entry) refuses the file.
 
-use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
@@ -13,7 +12,7 @@ use policy::document::{DocumentError, Position, RULES_LIMIT};
 use policy::identity::{GroupName, User, UserName};
 
 use super::accounts::{Accounts, Builder};
-use super::hash::{InvalidHash, StoredHash};
+use super::hash::StoredHash;
 
 /// Which groups each user is in.
 pub type Groups = HashMap<UserName, BTreeSet<GroupName>>;
@@ -31,7 +30,7 @@ pub struct Read<T> {
 pub fn parse(name: &str, bytes: &[u8], mut groups: Groups) -> Result<Read<Accounts>, DocumentError> {
     let text = text(name, bytes)?;
     let mut seen = HashSet::new();
-    let mut warnings = Warnings::default();
+    let (mut locked_out, mut weak) = (Warnings::default(), Warnings::default());
     let mut accounts = Builder::default();
     for (number, line) in entries(text) {
         let (user, rest) =
@@ -41,19 +40,26 @@ pub fn parse(name: &str, bytes: &[u8], mut groups: Groups) -> Result<Read<Accoun
         }
         let Ok(user) = UserName::parse(user) else {
             let user = user.escape_debug();
-            warnings.add(|| format!("{name}:{number}: `{user}` is not a user name: cannot log in"));
+            locked_out.add(|| format!("{name}:{number}: `{user}` is not a user name: cannot log in"));
             continue;
         };
         // Apache and nginx ignore what follows a second colon.
         let hash = StoredHash::parse(rest.split(':').next().unwrap_or_default());
-        if let Some(remark) = remark(&hash) {
-            warnings.add(|| format!("{name}:{number}: user `{user}`: {remark}"));
+        match &hash {
+            Err(error) => {
+                locked_out.add(|| format!("{name}:{number}: user `{user}`: {error}; this user cannot log in"))
+            }
+            Ok(hash) if hash.is_weak() => {
+                weak.add(|| format!("{name}:{number}: user `{user}`: the password hash is weak: {STRONGER}"));
+            }
+            Ok(_) => {}
         }
         let groups = groups.remove(&user).unwrap_or_default();
         let user = User { name: user, groups: groups.into(), info: Arc::default() };
         accounts.add(user, hash.ok().as_ref()).map_err(|full| error(name, number, &full.to_string()))?;
     }
-    Ok(Read { content: accounts.build(), warnings: warnings.of(name) })
+    let warnings = locked_out.into_lines(name).chain(weak.into_lines(name)).collect();
+    Ok(Read { content: accounts.build(), warnings })
 }
 
 /// Reads the bytes of a groups file. A group may have several lines.
@@ -74,10 +80,10 @@ pub fn parse_groups(name: &str, bytes: &[u8]) -> Result<Read<Groups>, DocumentEr
             }
         }
     }
-    Ok(Read { content: groups, warnings: warnings.of(name) })
+    Ok(Read { content: groups, warnings: warnings.into_lines(name).collect() })
 }
 
-/// What is odd about lines of a file: the first, and how many more. Nobody reads one for each of a million old hashes.
+/// What is odd about lines of a file in one way: the first, and how many more. Nobody reads one for each of a million old hashes.
 #[derive(Debug, Default)]
 struct Warnings {
     first: Vec<String>,
@@ -89,25 +95,16 @@ impl Warnings {
         if self.first.len() < TOLD { self.first.push(text()) } else { self.more += 1 }
     }
 
-    fn of(self, name: &str) -> Vec<String> {
+    fn into_lines(self, name: &str) -> impl Iterator<Item = String> {
         let more = (self.more > 0).then(|| format!("{name}: and {} more lines like these", self.more));
-        self.first.into_iter().chain(more).collect()
+        self.first.into_iter().chain(more)
     }
 }
 
 /// How many odd lines of a file are told one by one.
 const TOLD: usize = 100;
 
-/// What to tell about a hash: that it cannot be used, or that it is weak.
-fn remark(hash: &Result<StoredHash, InvalidHash>) -> Option<Cow<'static, str>> {
-    match hash {
-        Err(error) => Some(format!("{error}; this user cannot log in").into()),
-        Ok(hash) if hash.is_weak() => {
-            Some("the password hash is weak: make a new one with `htpasswd -B`".into())
-        }
-        Ok(_) => None,
-    }
-}
+const STRONGER: &str = "make a new one with `htpasswd -B`";
 
 fn text<'a>(name: &str, bytes: &'a [u8]) -> Result<&'a str, DocumentError> {
     if bytes.len() > RULES_LIMIT {
@@ -155,10 +152,8 @@ mod tests {
     }
 
     fn can_log_in(file: &Read<Accounts>, name: &str, password: &str) -> bool {
-        let hash = file.content.find(name).and_then(|account| account.hash);
-        hash.is_some_and(|hash| {
-            StoredHash::parse(hash).unwrap().verify(password.as_bytes(), &mut Scratch::default())
-        })
+        let hash = file.content.find(name).and_then(|account| account.hash());
+        hash.is_some_and(|hash| hash.parse().unwrap().verify(password.as_bytes(), &mut Scratch::default()))
     }
 
     #[test]
@@ -191,12 +186,13 @@ mod tests {
     }
 
     #[test]
-    fn of_many_odd_lines_the_first_are_told_and_how_many_more() {
+    fn of_many_odd_lines_the_first_are_told_and_how_many_more_and_who_is_locked_out_before_all() {
         let text: String = (0..150).map(|number| format!("user{number}:{SHA}\n")).collect();
-        let file = read(&text);
-        assert_eq!((file.content.len(), file.warnings.len()), (150, TOLD + 1));
-        assert!(file.warnings[TOLD - 1].starts_with("passwords:100: user `user99`: "));
-        assert_eq!(file.warnings[TOLD], "passwords: and 50 more lines like these");
+        let file = read(&format!("{text}last:nonsense\n"));
+        assert_eq!((file.content.len(), file.warnings.len()), (151, 1 + TOLD + 1));
+        assert!(file.warnings[0].starts_with("passwords:151: user `last`: "));
+        assert!(file.warnings[TOLD].starts_with("passwords:100: user `user99`: "));
+        assert_eq!(file.warnings[TOLD + 1], "passwords: and 50 more lines like these");
     }
 
     #[test]

@@ -19,7 +19,7 @@ use policy::identity::UserName;
 use tokio::runtime::Handle;
 use tokio::time::Instant as Deadline;
 
-use super::hash::StoredHash;
+use super::hash::HashText;
 use super::ldap::{self, Checked, Ldap, Member};
 use super::pool::{HashPool, PoolError};
 use crate::config::{CacheConfig, FailuresConfig};
@@ -69,9 +69,9 @@ pub struct Login {
 #[derive(Clone, Debug)]
 pub enum Proof {
     /// The stored hash of the user's, as it is written.
-    Hash(Arc<str>),
+    Hash(HashText),
     /// A hash that belongs to nobody of that name: the work is done, the answer is no.
-    Decoy(Arc<str>),
+    Decoy(HashText),
     /// The directory, by a bind as the user of that name, until the deadline.
     Bind(Arc<Ldap>, UserName, Deadline),
 }
@@ -244,12 +244,12 @@ impl Logins {
 
     async fn hash(
         &self,
-        hash: Arc<str>,
+        hash: HashText,
         password: Arc<Password>,
         otherwise: Checked,
     ) -> Result<Checked, Unavailable> {
         // It was read before, when its file was.
-        let Ok(hash) = StoredHash::parse(&hash) else { return Ok(otherwise) };
+        let Ok(hash) = hash.parse() else { return Ok(otherwise) };
         let verified = self.pool.run(move |scratch| hash.verify(password.expose(), scratch)).await;
         if verified == Err(PoolError::Full) {
             self.metrics.throttled("queue");
@@ -294,14 +294,14 @@ mod tests {
     struct Fixture {
         logins: Arc<Logins>,
         metrics: Metrics,
-        hash: Arc<str>,
+        hash: HashText,
     }
 
     impl Fixture {
         fn new() -> Self {
             let metrics = Metrics::new().unwrap();
             let logins = Arc::new(Logins::new(100, Handle::current(), metrics.clone()).unwrap());
-            let hash = argon2id::hash_new(b"right").unwrap().as_str().into();
+            let hash = HashText::new(&argon2id::hash_new(b"right").unwrap());
             Self { logins, metrics, hash }
         }
 
@@ -310,7 +310,7 @@ mod tests {
                 directory: "users".into(),
                 user: "joe".into(),
                 password: Arc::new(Password::new(password).unwrap()),
-                proof: Proof::Hash(Arc::clone(&self.hash)),
+                proof: Proof::Hash(self.hash.clone()),
                 client: Client::parse(b"192.0.2.1"),
                 cache: CACHE,
                 failures: FailuresConfig { per_user: 2, per_client: 10, window: Duration::from_secs(60) },
@@ -341,7 +341,7 @@ mod tests {
     async fn a_changed_hash_is_effective_at_once() {
         let mut fixture = Fixture::new();
         assert_eq!(fixture.verify("right").await, Ok(true));
-        fixture.hash = argon2id::hash_new(b"other").unwrap().as_str().into();
+        fixture.hash = HashText::new(&argon2id::hash_new(b"other").unwrap());
         assert_eq!(fixture.verify("right").await, Ok(false));
         assert_eq!(fixture.verify("other").await, Ok(true));
     }
@@ -349,7 +349,7 @@ mod tests {
     #[tokio::test]
     async fn a_decoy_is_never_right_even_with_the_password_of_the_hash() {
         let fixture = Fixture::new();
-        let login = Login { proof: Proof::Decoy(Arc::clone(&fixture.hash)), ..fixture.login("right") };
+        let login = Login { proof: Proof::Decoy(fixture.hash.clone()), ..fixture.login("right") };
         assert_eq!(fixture.logins.verify(login).await, Ok(Checked::Unknown));
         assert_eq!(fixture.verify("right").await, Ok(true));
     }

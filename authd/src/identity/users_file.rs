@@ -61,10 +61,10 @@ mod tests {
         );
         let accounts = parse("users.yaml", text.as_bytes()).unwrap();
         let joe = accounts.find("joe").unwrap();
-        assert!(StoredHash::parse(joe.hash.unwrap()).unwrap().verify(b"correct", &mut Scratch::default()));
+        assert!(joe.hash().unwrap().parse().unwrap().verify(b"correct", &mut Scratch::default()));
         assert!(joe.groups().contains(&GroupName::parse("developers").unwrap()));
         assert_eq!(joe.info()["name"], "Joe");
-        assert!(accounts.find("bot").unwrap().hash.is_none());
+        assert!(accounts.find("bot").unwrap().hash().is_none());
         assert!(accounts.find("JOE").is_none());
     }
 

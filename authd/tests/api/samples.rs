@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use authd::identity::argon2id::Scratch;
-use authd::identity::hash::StoredHash;
 use authd::identity::{htpasswd, users_file};
 use authd::load;
 
@@ -25,7 +24,7 @@ fn every_sample_user_logs_in_with_the_password_the_file_tells() {
     let bytes = std::fs::read(sample("users.yaml")).unwrap();
     let accounts = users_file::parse("users.yaml", &bytes).unwrap();
     for name in ["james", "joe", "sydney", "guest"] {
-        let hash = StoredHash::parse(accounts.find(name).unwrap().hash.unwrap()).unwrap();
+        let hash = accounts.find(name).unwrap().hash().unwrap().parse().unwrap();
         assert!(hash.verify(format!("{name}-demo").as_bytes(), &mut Scratch::default()), "{name}");
     }
 }
@@ -40,7 +39,7 @@ fn the_sample_password_and_groups_files_belong_together() {
         let account = read.content.find(name).unwrap();
         assert_eq!(account.groups().len(), groups, "{name}");
         let password = format!("{name}-demo");
-        let hash = StoredHash::parse(account.hash.unwrap()).unwrap();
+        let hash = account.hash().unwrap().parse().unwrap();
         assert!(hash.verify(password.as_bytes(), &mut Scratch::default()), "{name}");
     }
 }

@@ -7,10 +7,11 @@ use std::fs::File;
 use std::io::{self, ErrorKind, Read};
 use std::os::fd::OwnedFd;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::unix::pipe;
+use tokio::task::coop;
 
 /// How much is read at once of a pipe that is not watched.
 const AT_FIRST: usize = 4 * 1024;
@@ -58,7 +59,10 @@ impl Output {
     }
 
     /// From now on the runtime tells when there is something to read.
-    fn watch(&mut self) -> io::Result<()> {
+    ///
+    /// # Errors
+    /// When it cannot; then nothing more can be read.
+    pub fn watch(&mut self) -> io::Result<()> {
         self.0 = match std::mem::replace(&mut self.0, State::Lost) {
             State::Quiet(file) => State::Watched(pipe::Receiver::from_owned_fd(file.into())?),
             state => state,
@@ -74,8 +78,11 @@ impl AsyncRead for Output {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         if let State::Quiet(_) = self.0 {
+            // A child that writes as fast as it is read must not keep everybody else waiting.
+            let turn = ready!(coop::poll_proceed(context));
             let most = buffer.remaining().min(AT_FIRST);
             if let Some(count) = self.read_now(buffer.initialize_unfilled_to(most))? {
+                turn.made_progress();
                 buffer.advance(count);
                 return Poll::Ready(Ok(()));
             }

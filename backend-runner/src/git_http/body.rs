@@ -22,6 +22,17 @@ pub(super) enum RequestBody {
     Arriving(Payload),
 }
 
+/// How much of a body may come, and how slowly.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bounds {
+    /// The most, in bytes as sent.
+    pub(super) limit: u64,
+    /// What the client says it will be.
+    pub(super) announced: Option<u64>,
+    /// The longest time without a byte.
+    pub(super) idle: Duration,
+}
+
 impl RequestBody {
     /// Takes the body of a fetch whole, and a small push's; others are left for later. `enter` gives leave to take the time that
     /// needs.
@@ -29,19 +40,18 @@ impl RequestBody {
         body: Payload,
         service: Service,
         headers: RequestHeaders,
-        (limit, announced): (u64, Option<u64>),
-        patience: Duration,
+        bounds: Bounds,
         enter: impl FnOnce() -> Result<Room, Busy>,
     ) -> Result<Self, GatherError> {
+        let Bounds { limit, announced, idle } = bounds;
         let is_small = announced.is_some_and(|length| length <= SMALL) && headers.encoding.is_none();
         match service {
             Service::UploadPack => {
-                let whole =
-                    whole::gather(body, limit, headers.encoding.is_some(), patience, &enter()?).await?;
+                let whole = whole::gather(body, limit, headers.encoding.is_some(), idle, &enter()?).await?;
                 Ok(Self::Whole(whole))
             }
             Service::ReceivePack if is_small => {
-                Ok(Self::Whole(whole::gather(body, SMALL, false, patience, &enter()?).await?))
+                Ok(Self::Whole(whole::gather(body, SMALL, false, idle, &enter()?).await?))
             }
             Service::ReceivePack => Ok(Self::Arriving(body)),
             _ => Ok(Self::Nothing),
@@ -65,7 +75,7 @@ impl RequestBody {
             Self::Nothing => Ok((Input::Nothing, Unsent::Nothing)),
             Self::Whole(whole) => {
                 let (file, length, room) = whole.into_file().map_err(GatherError::Unkept)?;
-                Ok((Input::File(file), Unsent::InFile(length, room)))
+                Ok((Input::File(file), Unsent::InFile { length, room }))
             }
             Self::Arriving(payload) => Ok((Input::Pipe, Unsent::Arriving(payload))),
         }
@@ -79,7 +89,7 @@ const SMALL: u64 = 64 << 10;
 /// What has to be written to a child.
 pub(super) enum Unsent {
     Nothing,
-    InFile(u64, Option<FileRoom>),
+    InFile { length: u64, room: Option<FileRoom> },
     Arriving(Payload),
 }
 
@@ -94,7 +104,7 @@ impl Unsent {
     ) -> Source {
         match self {
             Self::Nothing => Source::Nothing,
-            Self::InFile(length, room) => Source::File { length, room },
+            Self::InFile { length, room } => Source::File { length, room },
             Self::Arriving(payload) => {
                 let (sender, upload) = upload::channel();
                 actix_web::rt::spawn(sender.pump(payload, limit, idle));

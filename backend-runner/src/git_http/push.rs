@@ -39,18 +39,16 @@ pub(super) struct Prepared {
 }
 
 impl Prepared {
-    /// Looks at the commands of a push that is here whole; those of others are looked at on their way to git.
+    /// Sees to it that a push is noted of which git is not asked to report, if it is here whole; others are looked at on their
+    /// way to git.
     ///
     /// # Errors
-    /// When the push needs a hook that cannot be put in its place.
-    pub(super) fn look_at(&self, body: &RequestBody) -> Result<(), Refusal> {
+    /// When the hook for that cannot be put in its place.
+    pub(super) fn note_unreported(&self, body: &RequestBody) -> Result<(), Refusal> {
         let (Some(spare), RequestBody::Whole(Whole::Memory(bytes))) = (&self.unreported, body) else {
             return Ok(());
         };
-        match commands::asks_report(bytes) {
-            Some(false) => spare.put().map_err(Refusal::PushDirectory),
-            _ => Ok(()),
-        }
+        spare.put_unless(commands::asks_report(bytes)).map_err(Refusal::PushDirectory)
     }
 }
 

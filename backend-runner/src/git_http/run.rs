@@ -71,7 +71,7 @@ impl Run<'_> {
             keep => (self.place().await?, keep),
         };
         let prepared = push::prepare(runner, decision, repository, self.asked.ground.is_some()).await?;
-        prepared.look_at(&body)?;
+        prepared.note_unreported(&body)?;
         let Prepared { directory: push, status, unreported, no_alternates, turn } = prepared;
         let told = Told { no_alternates, shallow: self.is_shallow(&body) };
         let environment = self.environment(push.as_ref(), told);

@@ -7,8 +7,9 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use super::pre_receive::Clock;
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
+
+use super::clock::Clock;
 
 /// git could not be asked, or did not answer.
 #[derive(Debug, thiserror::Error)]
@@ -32,7 +33,7 @@ pub(super) enum AskError {
     TooMuch,
 }
 
-/// The git program, and the clock that watches whoever asks it.
+/// The git program, and the clock that is watched from the first question on.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Git<'a> {
     pub(super) program: &'a Path,
@@ -43,7 +44,7 @@ pub(super) struct Git<'a> {
 const RECORD: u64 = 64 << 20;
 
 impl Git<'_> {
-    /// A question of these words.
+    /// A question of these words. From now on the clock is watched.
     pub(super) fn command(&self, words: &[&str]) -> Command {
         self.clock.watch();
         let mut command = Command::new(self.program);

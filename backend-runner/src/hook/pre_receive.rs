@@ -1,6 +1,5 @@
 //! `pre-receive`: the verdict on a whole push. Every line is read, every rule is asked, one refusal refuses all.
 
-mod clock;
 mod input;
 
 use std::fs::File;
@@ -12,8 +11,8 @@ use policy::push::{Change, Push, Repository, ancestry_needed, change, judge};
 use policy::ref_update::RefUpdate;
 use policy::rule::Rule;
 
-pub(super) use self::clock::Clock;
 use self::input::Input;
+use super::clock::Clock;
 use super::external::{self, Stage};
 use super::git::{AskError, Git};
 use super::override_option::{self, Override};
@@ -28,8 +27,8 @@ use crate::text::escape;
 /// How many refusals the pusher is told.
 const TOLD: usize = 20;
 
-/// So many updates are judged in no time, where git need not be asked.
-const FEW: usize = 100;
+/// Updates of no more bytes are judged in no time where git need not be asked: what takes long is names times rules.
+const LITTLE: usize = 16 << 10;
 
 /// Judges the push, asks the site's hooks, and leaves the proof.
 pub(super) fn run(context: &Context) -> Result<(), Refused> {
@@ -38,11 +37,11 @@ pub(super) fn run(context: &Context) -> Result<(), Refused> {
     let clock = Clock::start(context, order.short.timeout());
     check_repository(context)?;
     let input = Input::read(context)?;
-    if input.updates.len() > FEW {
+    if input.bytes.len() > LITTLE {
         clock.watch();
     }
     let changes = judge_push(context, &order, &input.updates, &clock)?;
-    clock.stop();
+    clock.stop()?;
 
     let stage = Stage { arguments: &[], input: Some(&input.bytes), deadline: None };
     external::run(context, &order.short, &stage)?;

@@ -38,6 +38,14 @@ impl Spare {
         directory.join(PRE_RECEIVE).exists().then_some(Self { directory })
     }
 
+    /// Puts it there for a push whose client does not ask git for a report; as long as that is not known, nothing happens.
+    ///
+    /// # Errors
+    /// When the file system refuses.
+    pub fn put_unless(&self, asks_report: Option<bool>) -> io::Result<()> {
+        if asks_report == Some(false) { self.put() } else { Ok(()) }
+    }
+
     /// Puts it there, if it is not.
     ///
     /// # Errors

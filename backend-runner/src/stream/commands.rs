@@ -30,7 +30,7 @@ pub(super) struct Commands {
 /// all of the request.
 pub(crate) fn asks_report(body: &[u8]) -> Option<bool> {
     let mut commands = Commands::default();
-    // A list that is too long for git has not ended either.
+    // What is short enough to be here whole is no list that is too long; if it were, its end would not be known.
     let _ = commands.follow(body);
     commands.asks_report()
 }

@@ -108,13 +108,11 @@ struct Following {
 impl Following {
     fn follow(&mut self, piece: &[u8]) -> Result<(), Ending> {
         self.commands.follow(piece).map_err(|_| Ending::TooLarge)?;
-        if let Some(asks) = self.commands.asks_report()
-            && let Some(spare) = self.unreported.take()
-            && !asks
-        {
-            spare.put().map_err(Ending::Unprepared)?;
+        let asks = self.commands.asks_report();
+        match self.unreported.take_if(|_| asks.is_some()) {
+            Some(spare) => spare.put_unless(asks).map_err(Ending::Unprepared),
+            None => Ok(()),
         }
-        Ok(())
     }
 }
 

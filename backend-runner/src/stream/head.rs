@@ -20,39 +20,101 @@ pub enum NoHead {
 
 /// A head that is still to come, is known, or was sent.
 #[derive(Debug)]
-pub(super) struct Pending {
-    sender: Option<HeadSender>,
-    head: Option<Head>,
+pub(super) enum Pending {
+    /// Nothing is known of it.
+    Unknown(HeadSender),
+    /// It waits for the first of the body, and for the end of an answer that is short.
+    Known(HeadSender, Head),
+    /// The HTTP side has it, or has left.
+    Sent(Head),
+    /// There will be none.
+    GivenUp,
 }
 
 impl Pending {
     pub(super) fn new(sender: HeadSender) -> Self {
-        Self { sender: Some(sender), head: None }
+        Self::Unknown(sender)
     }
 
     /// Makes the head known, without sending it: who gets it finds all of the answer that is there already.
-    pub(super) fn put(&mut self, head: Head) {
-        self.head = Some(head);
+    pub(super) fn know(&mut self, head: Head) {
+        *self = match std::mem::replace(self, Self::GivenUp) {
+            Self::Unknown(sender) => Self::Known(sender, head),
+            other => other,
+        };
     }
 
     /// Sends the head that is known, if it was not sent yet; `false` when nobody waits for it any more.
     pub(super) fn send(&mut self) -> bool {
-        match (&self.head, self.sender.take_if(|_| self.head.is_some())) {
-            (Some(head), Some(sender)) => sender.send(Ok(head.clone())).is_ok(),
-            _ => true,
+        match std::mem::replace(self, Self::GivenUp) {
+            Self::Known(sender, head) => {
+                *self = Self::Sent(head.clone());
+                sender.send(Ok(head)).is_ok()
+            }
+            other => {
+                *self = other;
+                true
+            }
         }
     }
 
     /// Tells whoever still waits that there will be none.
     pub(super) fn give_up(&mut self, reason: NoHead) {
-        if let Some(sender) = self.sender.take() {
-            self.head = None;
-            let _ = sender.send(Err(reason));
+        match std::mem::replace(self, Self::GivenUp) {
+            Self::Unknown(sender) | Self::Known(sender, _) => _ = sender.send(Err(reason)),
+            other => *self = other,
         }
     }
 
     /// The head that was sent.
     pub(super) fn sent(self) -> Option<Head> {
-        self.head
+        match self {
+            Self::Sent(head) => Some(head),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::http::StatusCode;
+
+    use super::*;
+
+    fn head() -> Head {
+        Head { status: StatusCode::OK, headers: Vec::new() }
+    }
+
+    #[test]
+    fn a_head_that_is_known_goes_out_once_and_cannot_be_taken_back() {
+        let (sender, mut receiver) = oneshot::channel();
+        let mut pending = Pending::new(sender);
+        assert!(pending.send(), "nothing is known yet");
+        pending.know(head());
+        assert!(receiver.try_recv().is_err());
+        assert!(pending.send() && pending.send());
+        pending.give_up(NoHead::Failed);
+        assert_eq!(receiver.try_recv().unwrap().unwrap().status, StatusCode::OK);
+        assert!(pending.sent().is_some());
+    }
+
+    #[test]
+    fn a_head_that_is_known_and_not_sent_can_still_become_an_error() {
+        let (sender, mut receiver) = oneshot::channel();
+        let mut pending = Pending::new(sender);
+        pending.know(head());
+        pending.give_up(NoHead::Failed);
+        assert_eq!(receiver.try_recv().unwrap().unwrap_err(), NoHead::Failed);
+        assert!(pending.send());
+        assert!(pending.sent().is_none());
+    }
+
+    #[test]
+    fn whoever_has_left_is_noticed() {
+        let (sender, receiver) = oneshot::channel();
+        drop(receiver);
+        let mut pending = Pending::new(sender);
+        pending.know(head());
+        assert!(!pending.send());
     }
 }

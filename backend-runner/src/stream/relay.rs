@@ -7,7 +7,7 @@ use futures_util::FutureExt;
 
 use super::head::Pending;
 use super::moved::Moved;
-use super::stdout::Stdout;
+use super::stdout::{Rest, Stdout};
 use super::{Ending, download};
 use crate::cgi::response::{self, Head, ResponseError};
 use crate::child::{Exit, Group};
@@ -16,7 +16,7 @@ use crate::web::answer::PageRules;
 /// How much of an answer is held back while the request's body is still arriving. nginx passes no more of a body on once it
 /// has seen an answer's head, and git starts to answer a push before it has read it; but a git that is not heard for long
 /// would stop reading.
-pub(super) const HELD: usize = 1 << 20;
+const HELD: usize = 1 << 20;
 
 /// Where the head of the answer comes from.
 #[derive(Debug)]
@@ -36,8 +36,8 @@ pub enum Answer {
     },
 }
 
-/// Passes the answer on until its end and the leader's. The head goes out before anything is waited for; an answer that ends
-/// before that is complete when its head comes.
+/// Passes the answer on until its end and the leader's. An answer that ends while its head still waits is complete when that
+/// goes out.
 pub(super) async fn relay(
     stdout: &mut Stdout,
     group: &Group,
@@ -52,10 +52,10 @@ pub(super) async fn relay(
         first = begin(stdout, group, answer, &mut buffer, moved) => first,
         () = download.closed() => return Ending::ClientGone,
     };
-    let mut more = match first {
-        Ok((parsed, more)) => {
-            head.put(parsed);
-            more
+    let mut rest = match first {
+        Ok((parsed, rest)) => {
+            head.know(parsed);
+            rest
         }
         Err(ending) => return ending,
     };
@@ -68,7 +68,7 @@ pub(super) async fn relay(
         if moved.sent() > most {
             return Ending::AnswerTooLarge;
         }
-        if !more {
+        if rest == Rest::Over {
             return ended(group, head, download).await;
         }
         if !head.send() {
@@ -80,7 +80,7 @@ pub(super) async fn relay(
             () = download.closed() => return Ending::ClientGone,
         };
         match read {
-            Ok(is_more) => more = is_more,
+            Ok(is_left) => rest = is_left,
             Err(error) => return Ending::Broken(error),
         }
     }
@@ -107,7 +107,9 @@ async fn ended(group: &Group, head: &mut Pending, download: &download::Sender) -
     if let Some(exit) = group.exited().now_or_never() {
         return Ending::Finished(exit);
     }
-    head.send();
+    if !head.send() {
+        return Ending::ClientGone;
+    }
     tokio::select! {
         biased;
         exit = group.exited() => Ending::Finished(exit),
@@ -122,11 +124,13 @@ async fn begin(
     answer: Answer,
     buffer: &mut BytesMut,
     moved: &Moved,
-) -> Result<(Head, bool), Ending> {
-    let (head, more) = first_word(stdout, group, answer, buffer).await?;
+) -> Result<(Head, Rest), Ending> {
+    let (head, rest) = first_word(stdout, group, answer, buffer).await?;
     hold(stdout, group, buffer, moved).await.map_err(Ending::Broken)?;
-    let more = more && stdout.follow(group, buffer).await.map_err(Ending::Broken)?;
-    Ok((head, more))
+    match rest {
+        Rest::Over => Ok((head, rest)),
+        Rest::ToCome => Ok((head, stdout.follow(group, buffer).await.map_err(Ending::Broken)?)),
+    }
 }
 
 /// Lets the answer wait in `buffer` until the request's body has ended, or the answer grows beyond [`HELD`].
@@ -153,7 +157,7 @@ async fn first_word(
     group: &Group,
     answer: Answer,
     buffer: &mut BytesMut,
-) -> Result<(Head, bool), Ending> {
+) -> Result<(Head, Rest), Ending> {
     let (head, preamble, may_be_silent) = match answer {
         Answer::Cgi => return read_head(stdout, group, buffer, response::parse).await,
         Answer::Page(rules) => {
@@ -163,10 +167,10 @@ async fn first_word(
     };
     buffer.extend_from_slice(preamble);
     if stdout.read(group, buffer).await.map_err(Ending::Broken)? > 0 {
-        return Ok((head, true));
+        return Ok((head, Rest::ToCome));
     }
     match group.exited().await {
-        Exit::Code(code) if code == 0 || may_be_silent => Ok((head, false)),
+        Exit::Code(code) if code == 0 || may_be_silent => Ok((head, Rest::Over)),
         exit => Err(Ending::Finished(exit)),
     }
 }
@@ -177,13 +181,13 @@ async fn read_head(
     group: &Group,
     buffer: &mut BytesMut,
     parse: impl Fn(&[u8], bool) -> Result<Option<(Head, usize)>, ResponseError>,
-) -> Result<(Head, bool), Ending> {
+) -> Result<(Head, Rest), Ending> {
     loop {
         let count = stdout.read(group, buffer).await.map_err(Ending::Broken)?;
         match parse(buffer, count == 0) {
             Ok(Some((head, length))) => {
                 let _ = buffer.split_to(length);
-                return Ok((head, count > 0));
+                return Ok((head, if count > 0 { Rest::ToCome } else { Rest::Over }));
             }
             Ok(None) => {}
             Err(error) => return Err(Ending::BadHead(error)),

@@ -13,6 +13,7 @@ use actix_web::web::Payload;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use rustix::fs::{MemfdFlags, memfd_create};
+use rustix::io::Errno;
 use tokio::task::yield_now;
 use tokio::time::{Instant, timeout_at};
 
@@ -25,7 +26,7 @@ const IN_MEMORY: usize = 256 << 10;
 /// What a compressed body may become; a fetch with a thousand refs on each side has a tenth of a MiB.
 const DECODED: u64 = 16 << 20;
 
-/// A client has no longer than this, and a second more for each [`SLOWEST`] bytes that came.
+/// A client has this long at most, and a second more for each [`SLOWEST`] bytes that came.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Bytes a second that keep a body coming.
@@ -43,7 +44,8 @@ pub enum Whole {
 impl Whole {
     /// A file that a child can read it from, with its length in bytes and its leave to be on disk, if it is.
     ///
-    /// A small one is a file in memory, see memfd_create(2): a pipe would have to be written as the child takes it.
+    /// A small one is a file in memory, see memfd_create(2), where that can be had: a pipe would have to be written as the child
+    /// takes it.
     ///
     /// # Errors
     /// When the system has no file descriptor or memory left.
@@ -54,13 +56,24 @@ impl Whole {
                 Ok((file, length, Some(room)))
             }
             Self::Memory(bytes) => {
-                let file = File::from(memfd_create("request", MemfdFlags::CLOEXEC)?);
+                let file = in_memory().or_else(|_| tempfile::tempfile())?;
                 // Leaves the position where it is.
                 file.write_all_at(&bytes, 0)?;
                 Ok((file, bytes.len() as u64, None))
             }
         }
     }
+}
+
+/// An empty file in memory that nobody can execute: where that is asked for (`vm.memfd_noexec`), the system makes no other. Linux
+/// before 6.3 does not know the flag.
+fn in_memory() -> io::Result<File> {
+    let made = memfd_create("request", MemfdFlags::CLOEXEC | MemfdFlags::NOEXEC_SEAL);
+    let made = made.or_else(|error| match error {
+        Errno::INVAL => memfd_create("request", MemfdFlags::CLOEXEC),
+        other => Err(other),
+    });
+    Ok(made?.into())
 }
 
 /// Why there is no whole body.
@@ -100,8 +113,8 @@ struct Growing {
     decoded: u64,
 }
 
-/// Reads `body` to its end: at most `limit` bytes as sent, decoded when it is compressed. A client has `patience`, if that is
-/// less than others have.
+/// Reads `body` to its end: at most `limit` bytes as sent, decoded when it is compressed. Something of it has to come in any time
+/// of `idle`.
 ///
 /// # Errors
 /// When it does not come whole, in time, and within its bounds.
@@ -109,16 +122,17 @@ pub async fn gather(
     mut body: Payload,
     limit: u64,
     compressed: bool,
-    patience: Duration,
+    idle: Duration,
     room: &Room,
 ) -> Result<Whole, GatherError> {
-    let due_at_least = Instant::now() + patience.min(PATIENCE);
+    let earliest_due = Instant::now() + PATIENCE;
     let mut sent = 0_u64;
     let mut inflate = compressed.then(Inflate::new);
     let mut growing = Growing { memory: Vec::new(), file: None, decoded: 0 };
     loop {
-        let due = due_at_least + Duration::from_secs(sent / SLOWEST);
-        let next = timeout_at(due, body.next()).await.map_err(|_| GatherError::Slow)?;
+        let due = earliest_due + Duration::from_secs(sent / SLOWEST);
+        let next =
+            timeout_at(due.min(Instant::now() + idle), body.next()).await.map_err(|_| GatherError::Slow)?;
         let Some(piece) = next else { break };
         let mut piece = piece.map_err(|_| GatherError::Aborted)?;
         sent += piece.len() as u64;
@@ -138,7 +152,7 @@ pub async fn gather(
     }
     if let Some(inflate) = inflate {
         let rest = inflate.finish().map_err(GatherError::Undecodable)?;
-        growing.add(&rest, room, due_at_least + Duration::from_secs(sent / SLOWEST)).await?;
+        growing.add(&rest, room, earliest_due + Duration::from_secs(sent / SLOWEST)).await?;
     }
     growing.finish()
 }

@@ -126,6 +126,22 @@ fn an_answer_cut_by_a_signal_does_not_look_complete() {
 }
 
 #[test]
+fn what_was_said_by_a_git_that_is_killed_before_it_was_heard_is_no_answer() {
+    let answer = ask(&format!("{HEADER}; echo part; kill -9 $$"));
+    // Where the machine is slow, the head was out by then.
+    match answer.status {
+        200 => assert!(!answer.complete, "{}", answer.text()),
+        status => assert_eq!(status, 500),
+    }
+}
+
+#[test]
+fn much_that_is_said_before_anybody_listens_arrives_whole() {
+    let answer = ask(&format!("{HEADER}; head -c 5000000 /dev/zero"));
+    assert!(answer.complete && answer.body == vec![0; 5_000_000], "{}", answer.body.len());
+}
+
+#[test]
 fn a_body_that_breaks_off_ends_the_group_before_it_sees_the_end() {
     let stage = stage(
         "trap 'echo ended >>$TRACE; exit 1' TERM; echo begun >>$TRACE; cat >/dev/null; echo landed >>$TRACE",

@@ -70,6 +70,10 @@ impl Glob {
 }
 
 fn matches(pattern: &[u8], name: &[u8]) -> bool {
+    // Most patterns differ from most names before their first wildcard.
+    let plain = pattern.iter().take_while(|&&byte| byte != b'*').count();
+    let (plain, pattern) = pattern.split_at(plain);
+    let Some(name) = name.strip_prefix(plain) else { return false };
     let mut at = vec![false; name.len() + 1];
     at[0] = true;
     for token in tokens(pattern) {

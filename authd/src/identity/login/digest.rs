@@ -10,8 +10,8 @@ impl Logins {
     /// Where the answer to this login is remembered.
     pub(super) fn digest(&self, login: &Login) -> Digest {
         let (kind, of): (&[u8], &[u8]) = match &login.proof {
-            Proof::Hash(hash) => (b"hash", hash.as_bytes()),
-            Proof::Decoy(hash) => (b"decoy", hash.as_bytes()),
+            Proof::Hash(hash) => (b"hash", hash.as_str().as_bytes()),
+            Proof::Decoy(hash) => (b"decoy", hash.as_str().as_bytes()),
             Proof::Bind(ldap, ..) => (b"bind", &ldap.id().to_be_bytes()),
         };
         let (user, password) = (login.user.as_bytes(), login.password.expose());
