@@ -1,7 +1,7 @@
 //! The null client: sends the same requests over and over, reads answers to their end and throws them away.
 //!
 //! It is closed-loop: each connection has one request under way. It costs as little as it can, because it shares the machine
-//! with what it measures. An answer that is cut off, has another status or another length than the first ends the run.
+//! with what it measures. An answer that is cut off or has another status than 200 ends the run.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -22,7 +22,7 @@ pub(crate) struct Load {
     pub(crate) connects: bool,
     pub(crate) connections: usize,
     /// No more than this many visits, and no longer than this.
-    pub(crate) requests: usize,
+    pub(crate) visits: usize,
     pub(crate) time: Duration,
     /// Whether an answer has to end with git's flush packet.
     pub(crate) flushed: bool,
@@ -49,8 +49,8 @@ pub(crate) struct Answer {
 
 impl Load {
     /// The same request on kept connections, with answers that end with a flush packet.
-    pub(crate) fn of(request: Vec<u8>, connections: usize, requests: usize, time: Duration) -> Self {
-        Self { visit: vec![request], connects: false, connections, requests, time, flushed: true }
+    pub(crate) fn of(request: Vec<u8>, connections: usize, visits: usize, time: Duration) -> Self {
+        Self { visit: vec![request], connects: false, connections, visits, time, flushed: true }
     }
 
     /// Sends until the number or the time is reached.
@@ -76,10 +76,7 @@ impl Load {
     fn client(&self, address: SocketAddr, next: &AtomicUsize, deadline: Instant) -> Result<Done> {
         let mut connection = Connection::open(address)?;
         let mut done = Done::default();
-        while next.fetch_add(1, Ordering::Relaxed) < self.requests && Instant::now() < deadline {
-            if self.connects {
-                connection.close();
-            }
+        while next.fetch_add(1, Ordering::Relaxed) < self.visits && Instant::now() < deadline {
             let mut length = 0;
             for request in &self.visit {
                 let answer = connection.exchange(request)?;
@@ -89,6 +86,9 @@ impl Load {
                     "an answer does not end with a flush packet"
                 );
                 length += answer.length;
+            }
+            if self.connects {
+                connection.close();
             }
             done = Done { requests: done.requests + 1, length };
         }

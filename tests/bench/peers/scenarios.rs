@@ -96,8 +96,8 @@ impl Scene<'_> {
 
     /// A load that is as long as it has to be for a round.
     fn load(&self, request: Vec<u8>, flushed: bool) -> Load {
-        let (requests, time) = if self.quick { (200, 300) } else { (20_000, 1000) };
-        let load = Load::of(request, CONNECTIONS, requests, Duration::from_millis(time));
+        let (visits, time) = if self.quick { (200, 300) } else { (20_000, 1000) };
+        let load = Load::of(request, CONNECTIONS, visits, Duration::from_millis(time));
         Load { flushed, ..load }
     }
 }

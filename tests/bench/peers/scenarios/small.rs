@@ -13,13 +13,17 @@ use crate::measure::Entry;
 use crate::servers::Kind;
 use crate::world::{PASSWORD, USER};
 
-/// `info/refs` and `ls-refs` in protocol version 2.
-pub(super) fn requests(scene: &mut Scene<'_>) -> Result<()> {
-    let requests = [
+/// What `git ls-remote` asks in protocol version 2; a fetch that finds nothing new asks the same.
+fn questions() -> [(&'static str, Vec<u8>); 2] {
+    [
         ("info/refs", load::get(&bodies::advertisement("small.git"))),
         ("ls-refs", load::post("small.git", "git-upload-pack", &bodies::ls_refs())),
-    ];
-    for (name, request) in requests {
+    ]
+}
+
+/// Each question alone, and both as a command asks them.
+pub(super) fn requests(scene: &mut Scene<'_>) -> Result<()> {
+    for (name, request) in questions() {
         let mut first = None;
         for kind in scene.servers() {
             let contender = scene.field.contender(kind)?;
@@ -38,13 +42,9 @@ pub(super) fn requests(scene: &mut Scene<'_>) -> Result<()> {
     all_of_a_command(scene)
 }
 
-/// What `git ls-remote` asks on the connection it makes, as many at a time as the server can answer; a fetch that finds nothing
-/// new asks the same two things.
+/// Both questions on a connection made for them, as many at a time as the server can answer.
 fn all_of_a_command(scene: &mut Scene<'_>) -> Result<()> {
-    let visit = vec![
-        load::get(&bodies::advertisement("small.git")),
-        load::post("small.git", "git-upload-pack", &bodies::ls_refs()),
-    ];
+    let visit = questions().into_iter().map(|(_, request)| request).collect();
     let load = Load { visit, connects: true, ..scene.load(Vec::new(), true) };
     let entries: Vec<_> = scene.servers().into_iter().map(|kind| sending(kind, load.clone())).collect();
     scene.compare("ls-remote, null client", &entries)
@@ -85,12 +85,9 @@ pub(super) fn real_client(scene: &mut Scene<'_>) -> Result<()> {
 /// The least there is: nginx that asks nobody and gives the same answers from files. Both commands ask the same two things.
 fn capture(scene: &mut Scene<'_>) -> Result<()> {
     let address = scene.field.contender(Kind::Gitward)?.address()?;
-    for (file, request) in [
-        ("info-refs", load::get(&bodies::advertisement("small.git"))),
-        ("ls-refs", load::post("small.git", "git-upload-pack", &bodies::ls_refs())),
-    ] {
+    for (name, request) in questions() {
         let (_, body) = Connection::open(address)?.fetch(&request)?;
-        std::fs::write(scene.world.file("captured").join(file), body)?;
+        std::fs::write(scene.world.file("captured").join(name.replace('/', "-")), body)?;
     }
     let url = scene.field.contender(Kind::StaticFile)?.url("small.git")?;
     let place = scene.world.file("floor");
