@@ -175,7 +175,25 @@ mod tests {
         assert!(!pattern.matches(&format!("{}b/", "a".repeat(4000))));
     }
 
+    /// What a pattern means, letter by letter.
+    fn means(pattern: &[u8], name: &[u8]) -> bool {
+        let from = |rest: &[u8], last: usize| (0..=last).any(|start| means(rest, &name[start..]));
+        match pattern {
+            [] => name.is_empty(),
+            [b'*', b'*', rest @ ..] => from(rest, name.len()),
+            [b'*', rest @ ..] => from(rest, name.iter().position(|&byte| byte == b'/').unwrap_or(name.len())),
+            [byte, rest @ ..] => name.first() == Some(byte) && means(rest, &name[1..]),
+        }
+    }
+
     proptest! {
+        #[test]
+        fn a_pattern_matches_what_it_means(pattern in "[ab/*]{1,6}", name in "[ab/]{0,8}") {
+            if let Ok(glob) = Glob::parse(&pattern) {
+                prop_assert_eq!(glob.matches(&name), means(pattern.as_bytes(), name.as_bytes()));
+            }
+        }
+
         #[test]
         fn a_literal_matches_itself_and_two_stars_match_everything(name in "[a-z]{1,5}(/[a-z]{1,5}){0,3}") {
             prop_assert!(Glob::parse(&name).unwrap().matches(&name));
