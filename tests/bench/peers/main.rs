@@ -9,6 +9,7 @@
 mod account;
 mod arguments;
 mod bodies;
+mod connection;
 mod contender;
 mod load;
 mod measure;

@@ -1,5 +1,7 @@
 //! What a page must never show or do, whatever is asked and whatever a repository holds.
 
+mod attacks;
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
@@ -7,91 +9,8 @@ use harness::people::READER;
 use harness::repositories::Repository;
 use harness::{Request, Stack};
 
+use self::attacks::ATTACKS;
 use super::{RUNNER, builder, get, seed};
-
-/// Ways that lead, or have led somewhere, from one project of gitweb to another, or to all of them.
-const ATTACKS: &[&str] = &[
-    "?p=@",
-    ";p=@",
-    "?a=summary;p=@",
-    "?a=summary&p=@",
-    "?p=team/app.git;p=@",
-    "?%70=@",
-    "?p%3d@",
-    "?p[]=@",
-    "?P=@",
-    "/?p=@",
-    "/summary?p=@",
-    "?p=../@",
-    "?p=./@",
-    "?p=team/../@",
-    "?p=%2e%2e/@",
-    "?pf=secret",
-    "?a=project_list",
-    "?a=project_list;pf=secret",
-    "?a=project_index",
-    "?a=project_index;pf=secret",
-    "?a=opml",
-    "?a=forks",
-    "?a=%70roject_index",
-    "?o=project",
-    "?o=age;a=project_list",
-    "/project_list",
-    "/project_index",
-    "/opml",
-    "/forks",
-    "/../../@",
-    "/../@",
-    "/..%2f..%2f@",
-    "/%2e%2e/%2e%2e/@",
-    "/%2E%2E%2F%2E%2E%2F@",
-    "/.%2e/.%2e/@",
-    "/%252e%252e/@",
-    "/....//....//@",
-    "/..;/..;/@",
-    "/..\\..\\@",
-    "//@",
-    "/@",
-    "/@/summary",
-    "/summary/../../../@",
-    "/blob/HEAD:/../../../@/description",
-    "/blob/HEAD:/..%2f..%2f@",
-    "/tree/HEAD:/../../@",
-    "/tree/@",
-    "?a=blob;f=../../@/description",
-    "?a=blob_plain;f=../../../@/description",
-    "?a=blob;f=/@/description;hb=HEAD",
-    "?a=blob;hb=@;f=file-0.txt",
-    "?a=tree;h=../../@",
-    "?a=log;h=--git-dir=@",
-    "?a=log;h=--all",
-    "?a=shortlog;h=--output=/tmp/x",
-    "?a=patch;h=--output=/tmp/x",
-    "?a=snapshot;h=--remote=@",
-    "?a=commitdiff_plain;h=HEAD;hp=--output=@",
-    "?a=commitdiff_plain;h=HEAD;hp=%2d%2doutput=@",
-    "/commitdiff_plain/--output=@..HEAD",
-    "/commitdiff_plain/HEAD..--output=@",
-    "?a=search;st=grep;s=--no-index;h=@",
-    "?a=commit;h=HEAD%00@",
-    "?a=commit;h=HEAD%0a@",
-    "/commit/HEAD%00",
-    "?a=log;opt=--git-dir=@",
-    "?a=search;st=grep;s=hidden;h=--no-index",
-    "?a=search;st=grep;s=hidden;h=--open-files-in-pager=x",
-    "?a=object;h=@",
-    "?a=remotes",
-    "/objects/info/alternates",
-    "/config",
-    "/description",
-    "/hooks/update",
-    "/logs/HEAD",
-    "/packed-refs",
-    "?js=1;a=blame_data",
-    "?ds=%3cscript%3e",
-    "?by_tag=x",
-    "?service=git-upload-archive",
-];
 
 #[test]
 fn no_path_and_no_query_leads_to_another_repository() {

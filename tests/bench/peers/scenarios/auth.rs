@@ -7,7 +7,8 @@ use harness::{Address, Request};
 
 use super::{Scene, sending};
 use crate::bodies;
-use crate::load::{self, Connection};
+use crate::connection::Connection;
+use crate::load;
 use crate::servers::Kind;
 use crate::world::{SLOW_PASSWORD, SLOW_USER};
 

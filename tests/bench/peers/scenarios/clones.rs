@@ -8,8 +8,9 @@ use anyhow::{Context, Result, ensure};
 
 use super::{Scene, sending};
 use crate::bodies;
+use crate::connection::Connection;
 use crate::contender::Contender;
-use crate::load::{self, Connection, Done, Load};
+use crate::load::{self, Done, Load};
 use crate::measure::Entry;
 use crate::repositories::BRANCHES;
 use crate::servers::Kind;

@@ -13,7 +13,8 @@ use super::Scene;
 use super::clones::commit;
 use crate::account::Account;
 use crate::bodies;
-use crate::load::{self, Connection};
+use crate::connection::Connection;
+use crate::load;
 use crate::servers::Kind;
 
 /// What a slow client reads at a time, and how often.

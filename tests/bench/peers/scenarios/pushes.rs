@@ -9,8 +9,9 @@ use harness::pkt;
 
 use super::{Scene, sending};
 use crate::bodies;
+use crate::connection::Connection;
 use crate::contender::Contender;
-use crate::load::{self, Connection, Done};
+use crate::load::{self, Done};
 use crate::measure::Entry;
 use crate::servers::Kind;
 

@@ -7,8 +7,9 @@ use harness::git::Git;
 
 use super::{Scene, sending};
 use crate::bodies;
+use crate::connection::Connection;
 use crate::contender::Contender;
-use crate::load::{self, Connection, Done, Load};
+use crate::load::{self, Done, Load};
 use crate::measure::Entry;
 use crate::servers::Kind;
 use crate::world::{PASSWORD, USER};
