@@ -44,16 +44,13 @@ impl RequestBody {
         enter: impl FnOnce() -> Result<Room, Busy>,
     ) -> Result<Self, GatherError> {
         let Bounds { limit, announced, idle } = bounds;
-        let is_small = announced.is_some_and(|length| length <= SMALL) && headers.encoding.is_none();
+        let compressed = headers.encoding.is_some();
+        let is_small = !compressed && announced.is_some_and(|length| length <= SMALL);
         match service {
-            Service::UploadPack => {
-                let whole = whole::gather(body, limit, headers.encoding.is_some(), idle, &enter()?).await?;
-                Ok(Self::Whole(whole))
+            Service::ReceivePack if !is_small => Ok(Self::Arriving(body)),
+            Service::UploadPack | Service::ReceivePack => {
+                Ok(Self::Whole(whole::gather(body, limit, compressed, idle, &enter()?).await?))
             }
-            Service::ReceivePack if is_small => {
-                Ok(Self::Whole(whole::gather(body, SMALL, false, idle, &enter()?).await?))
-            }
-            Service::ReceivePack => Ok(Self::Arriving(body)),
             _ => Ok(Self::Nothing),
         }
     }

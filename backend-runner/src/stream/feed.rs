@@ -41,20 +41,21 @@ pub enum Source {
 ///
 /// `stdin` becomes `None`, which closes it, only after a body that is complete, or when the child takes no more.
 pub(super) async fn feed(stdin: &mut Option<pipe::Sender>, source: Source, moved: &Moved) -> Ending {
-    let (fed, _room) = match source {
-        Source::Nothing => (Ok(()), None),
+    let _room = match source {
+        Source::Nothing => None,
         Source::File { length, room } => {
             moved.add_received(length);
-            (Ok(()), room)
+            room
         }
         Source::Arriving { upload, inflate, limit, unreported } => {
             let mut push = Following { commands: Commands::default(), unreported };
-            (arrive(stdin, upload, inflate.then(Inflate::new), limit, &mut push, moved).await, None)
+            let arrived = arrive(stdin, upload, inflate.then(Inflate::new), limit, &mut push, moved);
+            if let Err(ending) = arrived.await {
+                return ending;
+            }
+            None
         }
     };
-    if let Err(ending) = fed {
-        return ending;
-    }
     moved.body_ended();
     *stdin = None;
     std::future::pending().await

@@ -80,7 +80,7 @@ pub(super) async fn relay(
             () = download.closed() => return Ending::ClientGone,
         };
         match read {
-            Ok(is_left) => rest = is_left,
+            Ok(left) => rest = left,
             Err(error) => return Ending::Broken(error),
         }
     }
