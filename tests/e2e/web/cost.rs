@@ -110,7 +110,9 @@ fn a_page_that_takes_too_long_or_too_much_is_ended() {
 fn a_program_that_says_anything_does_not_steer_nginx_or_the_browser() {
     let head = "printf 'Status: 200 OK\\nContent-Type: text/html\\nX-Accel-Redirect: /etc/passwd\\nSet-Cookie: a=b\\n\
                 Refresh: 0;url=http://evil.example/\\nLink: <http://evil.example/>; rel=preload\\nLocation: http://evil.example/\\n\
-                Content-Security-Policy: default-src *\\nAccess-Control-Allow-Origin: *\\n\\n'; env; cat /proc/self/limits";
+                Content-Security-Policy: default-src *\\nAccess-Control-Allow-Origin: *\\n\\n'; env; \
+                until grep '^Max cpu time  *10 ' /proc/$$/limits; do :; done";
+    // Its limits are set from outside, and it may be at this line before them.
     let stack = with_program(head, &[]);
     let answer = get(&stack, "/git/team/app.git/log", Some(READER));
     assert_eq!(answer.status, 200);
